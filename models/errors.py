@@ -1,0 +1,65 @@
+"""Every error that `models` raises on purpose.
+
+ModelError
+├── ControlError      a control name or value nobody knows
+├── PhotoError        a photo that cannot be enrolled; `reason` says why, for programs
+├── IdentityError     a saved identity that does not fit this system or version
+└── UnknownSystemError
+"""
+
+from typing import Literal
+
+PhotoReason = Literal[
+    "not_an_image", "too_large", "too_small", "no_face", "several_faces", "turned_away", "dark", "blurred"
+]
+
+
+class ModelError(Exception):
+    """Something a caller of `models` can act on."""
+
+
+class ControlError(ModelError, ValueError):
+    """A control has a name that the rig lacks or a value that is not a finite number."""
+
+    def __init__(self, name: str, value: object) -> None:
+        self.name = name
+        self.value = value
+
+    def __str__(self) -> str:
+        return (
+            f"got control {self.name!r} = {self.value!r}, want one of the names in models.rig.CONTROLS with a finite "
+            "number: GET /v1/systems lists them"
+        )
+
+
+class PhotoError(ModelError, ValueError):
+    """A photo cannot be enrolled. `reason` is for programs, the text tells a person what to do."""
+
+    def __init__(self, reason: PhotoReason, advice: str) -> None:
+        self.reason: PhotoReason = reason
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return self.advice
+
+
+class IdentityError(ModelError, ValueError):
+    """A saved identity was made by another system or version."""
+
+    def __init__(self, got: str, want: str) -> None:
+        self.got = got
+        self.want = want
+
+    def __str__(self) -> str:
+        return f"got an identity of {self.got}, want {self.want}: enrol the photo again"
+
+
+class UnknownSystemError(ModelError, ValueError):
+    """No system has this name."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"got system {self.name!r}, want one of: {', '.join(self.known)}"

@@ -1,0 +1,148 @@
+"""The seam between faces and the stream: everything that can draw a face is a `System`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.errors import IdentityError
+
+FPS = 25
+FRAME_MS = 40
+SAMPLE_RATE_HZ = 16_000
+
+
+@dataclass(frozen=True)
+class IdentityState:
+    """Everything about one person that depends on the photo alone, computed once.
+
+    Attributes:
+        system: Name of the system that made it.
+        version: That system's identity format.
+        tensors: One identity's features, no batch dimension; names and shapes are the system's own.
+    """
+
+    system: str
+    version: int
+    tensors: dict[str, Tensor]
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file; system and version go into its metadata."""
+        metadata = {"system": self.system, "version": str(self.version)}
+        save_file({name: t.contiguous() for name, t in self.tensors.items()}, path, metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> "IdentityState":
+        """Read what `save` wrote.
+
+        Raises:
+            IdentityError: If the file is no identity.
+        """
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if "system" not in metadata or "version" not in metadata:
+                raise IdentityError("a file without system and version", "one that `visavis enroll` wrote")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        return cls(metadata["system"], int(metadata["version"]), tensors)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the tensors take."""
+        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+@dataclass(frozen=True)
+class AudioFeatures:
+    """What the front end gives for one frame of each stream in the batch.
+
+    Attributes:
+        values: New feature hops of this frame, [B, hops, bins], float32. For `log_mel80`: [B, 4, 80], the four 10 ms
+            hops that end at media time `40 * f + lookahead_ms`.
+        lookahead_ms: How far the newest hop lies ahead of the frame, [B], float32, 0 to 200.
+    """
+
+    values: Tensor
+    lookahead_ms: Tensor
+
+
+@dataclass(frozen=True)
+class ControlBatch:
+    """What drives the face besides the voice, a row per stream.
+
+    Attributes:
+        values: Control vectors (see `models.rig`), [B, K], float32: the control channel plus idle life. Added to what
+            the voice says; 0 is a neutral face looking at the viewer.
+        lip_gain: Factor on all that the voice moves, [B], float32, 0 (closed: the VAD's gate) to 2.
+    """
+
+    values: Tensor
+    lip_gain: Tensor
+
+
+class StreamState(Protocol):
+    """What one batch of streams remembers; a row per stream."""
+
+    def reset(self, rows: Tensor) -> None:
+        """Forget the streams where `rows` [B] (bool) is true, in place."""
+        ...
+
+
+class System(Protocol):
+    """Draws a face from cached identity features and a voice, one frame at a time."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `--system`."""
+        ...
+
+    @property
+    def front_end(self) -> str:
+        """Name of the audio front end that makes `AudioFeatures.values` (see `models.audio`)."""
+        ...
+
+    @property
+    def lookahead_ms(self) -> tuple[int, ...]:
+        """Look-aheads that the system was trained for, in rising order."""
+        ...
+
+    @property
+    def frame_px(self) -> int:
+        """Side of the square frame."""
+        ...
+
+    @property
+    def controls(self) -> frozenset[str]:
+        """The rig controls that the system obeys; it ignores the others."""
+        ...
+
+    def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:
+        """Compute everything that depends on the photo alone.
+
+        Args:
+            photo: RGB, [H, W, 3], uint8, upright (EXIF applied).
+
+        Raises:
+            PhotoError: If the photo cannot be used; its text tells a person what to do.
+        """
+        ...
+
+    def init_state(self, batch: int) -> StreamState:
+        """A fresh memory for `batch` streams, as after silence."""
+        ...
+
+    def step(
+        self, identities: list[IdentityState], features: AudioFeatures, controls: ControlBatch, state: StreamState
+    ) -> Tensor:
+        """Draw the next frame of each stream.
+
+        Returns:
+            Frames, [B, 3, frame_px, frame_px], float32, -1 (black) to 1 (white), sRGB. `state` moves on in place.
+        """
+        ...
+
+
