@@ -31,7 +31,7 @@ CONTROLS: Final = BLENDSHAPES + ANGLES
 INDEX: Final[Mapping[str, int]] = {name: i for i, name in enumerate(CONTROLS)}
 
 LIMITS: Final[Mapping[str, tuple[float, float]]] = {
-    **{name: (0.0, 1.0) for name in BLENDSHAPES},
+    **dict.fromkeys(BLENDSHAPES, (0.0, 1.0)),
     "headYaw": (-20.0, 20.0),
     "headPitch": (-15.0, 15.0),
     "headRoll": (-20.0, 20.0),

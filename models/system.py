@@ -47,7 +47,7 @@ class IdentityState:
             metadata = file.metadata() or {}
             if "system" not in metadata or "version" not in metadata:
                 raise IdentityError("a file without system and version", "one that `visavis enroll` wrote")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         return cls(metadata["system"], int(metadata["version"]), tensors)
 
     @property
@@ -144,5 +144,3 @@ class System(Protocol):
             Frames, [B, 3, frame_px, frame_px], float32, -1 (black) to 1 (white), sRGB. `state` moves on in place.
         """
         ...
-
-
