@@ -76,7 +76,7 @@ class ControlBatch:
 
     Attributes:
         values: Control vectors (see `models.rig`), [B, K], float32: the control channel plus idle life. Added to what
-            the voice says; 0 is a neutral face looking at the viewer.
+            the voice says; 0 is the person at rest, lips closed, in the photo's own pose and gaze.
         lip_gain: Factor on all that the voice moves, [B], float32, 0 (closed: the VAD's gate) to 2.
     """
 

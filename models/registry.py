@@ -1,0 +1,29 @@
+"""The systems that can draw a face, by name."""
+
+from collections.abc import Callable
+from typing import Final
+
+from models.errors import UnknownSystemError
+from models.system import System
+
+DEFAULT: Final = "visavis"
+
+
+def load_system(name: str = DEFAULT) -> System:
+    """Load a system with its bundled weights onto the CPU.
+
+    Raises:
+        UnknownSystemError: If `name` is not in `SYSTEMS`.
+    """
+    if name not in SYSTEMS:
+        raise UnknownSystemError(name, tuple(SYSTEMS))
+    return SYSTEMS[name]()
+
+
+def _visavis() -> System:
+    from models.visavis.system import Visavis  # imports one system's networks only when it is asked for
+
+    return Visavis.load()
+
+
+SYSTEMS: Final[dict[str, Callable[[], System]]] = {"visavis": _visavis}
