@@ -1,0 +1,1 @@
+from kernels.splat.op import splat as splat
