@@ -101,6 +101,11 @@ class System(Protocol):
         ...
 
     @property
+    def identity_version(self) -> int:
+        """Version of what `enroll` returns; goes up whenever features computed earlier no longer fit (new weights)."""
+        ...
+
+    @property
     def front_end(self) -> str:
         """Name of the audio front end that makes `AudioFeatures.values` (see `models.audio`)."""
         ...

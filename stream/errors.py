@@ -4,7 +4,13 @@ StreamError
 ├── OfferError          an SDP offer that cannot become a session; `reason` says why, for programs
 ├── MessageError        a data-channel message of the wrong type
 ├── AiortcMovedError    aiortc no longer has an attribute that an adapter hooks
-└── WorkerClosedError   work was given to a model worker that has stopped
+├── WorkerClosedError   work was given to a model worker that has stopped
+├── NotReadyError       the system is still being loaded
+├── BusyError           a limit is reached; `retry_after_s` says when to try again
+├── UnknownIdentityError
+├── UnknownSessionError
+├── AddressError        the server cannot listen where it was told to
+└── SoundError          a file that holds no sound that can be read
 """
 
 from typing import Literal
@@ -57,3 +63,67 @@ class WorkerClosedError(StreamError, RuntimeError):
 
     def __str__(self) -> str:
         return "got work for a model worker that has stopped: open the worker (`with ModelWorker() as worker`) first"
+
+
+class NotReadyError(StreamError, RuntimeError):
+    """The server has begun to listen, but its system is still being loaded."""
+
+    retry_after_s = 2
+
+    def __str__(self) -> str:
+        return f"the system is still being loaded: try again in {self.retry_after_s} s, or wait for GET /readyz"
+
+
+class BusyError(StreamError, RuntimeError):
+    """The server has as much to do as it was allowed to take."""
+
+    def __init__(self, what: str, limit: int, retry_after_s: int) -> None:
+        self.what = what
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"all {self.limit} {self.what} are taken: try again in {self.retry_after_s} s"
+
+
+class UnknownIdentityError(StreamError, LookupError):
+    """Nobody is enrolled under this id."""
+
+    def __init__(self, identity_id: str) -> None:
+        self.identity_id = identity_id
+
+    def __str__(self) -> str:
+        return f"got identity {self.identity_id!r}, want one that GET /v1/identities lists: upload its photo again"
+
+
+class UnknownSessionError(StreamError, LookupError):
+    """No session has this id, or it has ended."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+
+    def __str__(self) -> str:
+        return f"got session {self.session_id!r}, which never was or has ended: open a new one by POST /v1/sessions"
+
+
+class AddressError(StreamError, OSError):
+    """The server cannot listen where it was told to."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        self.host = host
+        self.port = port
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot listen on {self.host}:{self.port} ({self.reason}): choose another --host or --port"
+
+
+class SoundError(StreamError, ValueError):
+    """A file holds no sound that can be read."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"got {self.path} ({self.reason}), want a sound file such as WAV, FLAC, MP3, Opus or the sound of a video"

@@ -1,0 +1,176 @@
+"""Everything that a command can be told, as frozen dataclasses. They hold the defaults and check them.
+
+The rest of the code sees these, never argparse. A bad value is a `ValueError` whose text names the option.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from stream.types import IceServer
+
+MAX_LOOKAHEAD_MS: Final = 200
+PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
+_ICE_URL: Final = re.compile(r"(stuns?|turns?):[^\s?:]+(:\d{1,5})?(\?transport=(udp|tcp))?", re.IGNORECASE)
+
+
+def default_data_dir() -> Path:
+    """Where uploads and cached features live: `~/.cache/visavis`, or below XDG_CACHE_HOME where that is set."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visavis"
+
+
+def parse_ice_server(text: str) -> IceServer:
+    """`URL[,user,credential]` as typed after `--ice-server`, for example `stun:stun.example.org:3478`.
+
+    Raises:
+        ValueError: If it is no STUN or TURN address, or a TURN address lacks user and credential.
+    """
+    url, *login = text.split(",", 2)
+    if not _ICE_URL.fullmatch(url):
+        raise ValueError(f"--ice-server must be stun:HOST[:PORT] or turn:HOST[:PORT],USER,CREDENTIAL, got {url!r}")
+    if len(login) == 1 or (url.lower().startswith("turn") and not all(login or [""])):
+        raise ValueError(f"--ice-server {url} needs both a user and a credential: {url},USER,CREDENTIAL")
+    user, credential = login if login else (None, None)
+    return IceServer((url,), user, credential)
+
+
+def _check_lookahead(lookahead_ms: int) -> None:
+    if not 0 <= lookahead_ms <= MAX_LOOKAHEAD_MS:
+        raise ValueError(f"--lookahead-ms must be 0 to {MAX_LOOKAHEAD_MS}, got {lookahead_ms}")
+
+
+def _check_file(option: str, path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"{option} must be a file that exists, got {path}")
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What `visavis serve` can be told.
+
+    Attributes:
+        host: Address to listen on. Browsers open the microphone only on localhost or over HTTPS.
+        port: TCP port; 0 takes a free one.
+        system: Name of the system that draws the faces (`visavis systems` lists them).
+        lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
+        max_sessions: Callers at the same time; more are answered 503 with Retry-After.
+        idle_timeout_s: A session without a packet for this long is closed.
+        data_dir: Uploads and cached features.
+        ice_servers: STUN and TURN servers, for the server and for its browsers.
+        allow_origins: Origins of other sites whose pages may use this server (CORS); none by default.
+        tls_cert: Certificate chain (PEM) for HTTPS; needs `tls_key`.
+        tls_key: Private key (PEM) for HTTPS.
+        page_dir: The built page; None where it lies in the source tree.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    system: str = "visavis"
+    lookahead_ms: int = 40
+    max_sessions: int = 4
+    idle_timeout_s: float = 30.0
+    data_dir: Path = field(default_factory=default_data_dir)
+    ice_servers: tuple[IceServer, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    page_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"--port must be 0 to 65535, got {self.port}")
+        _check_lookahead(self.lookahead_ms)
+        if self.max_sessions < 1:
+            raise ValueError(f"--max-sessions must be at least 1, got {self.max_sessions}")
+        if not self.idle_timeout_s >= 1:
+            raise ValueError(f"--idle-timeout-s must be at least 1, got {self.idle_timeout_s}")
+        for origin in self.allow_origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ValueError(f"--allow-origin must be like https://example.org (no path), or *, got {origin!r}")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together: give both or none")
+        for option, path in (("--tls-cert", self.tls_cert), ("--tls-key", self.tls_key)):
+            if path is not None:
+                _check_file(option, path)
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """What `visavis render` can be told.
+
+    Attributes:
+        photo: A portrait, or an identity that `visavis enroll` wrote (.safetensors).
+        audio: Any sound that PyAV reads.
+        out: The MP4 to write.
+        system: Name of the system that draws the face.
+        lookahead_ms: As in a session, 0 to 200.
+        idle: Whether blinks and micro-motion go on.
+        seed: Of the idle life.
+    """
+
+    photo: Path
+    audio: Path
+    out: Path
+    system: str = "visavis"
+    lookahead_ms: int = 40
+    idle: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_file("the photo", self.photo)
+        _check_file("the sound", self.audio)
+        _check_lookahead(self.lookahead_ms)
+        if self.out.suffix.lower() != ".mp4":
+            raise ValueError(f"--out must end in .mp4, got {self.out}")
+        if not self.out.resolve().parent.is_dir():
+            raise ValueError(f"--out must lie in a folder that exists, got {self.out}")
+
+
+@dataclass(frozen=True)
+class EnrollConfig:
+    """What `visavis enroll` can be told: a portrait in, its features (.safetensors) out."""
+
+    photo: Path
+    out: Path
+    system: str = "visavis"
+
+    def __post_init__(self) -> None:
+        _check_file("the photo", self.photo)
+        if self.out.suffix != ".safetensors":
+            raise ValueError(f"--out must end in .safetensors, got {self.out}")
+        if not self.out.resolve().parent.is_dir():
+            raise ValueError(f"--out must lie in a folder that exists, got {self.out}")
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """What `visavis doctor` can be told: the options of `serve` that it checks."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data_dir: Path = field(default_factory=default_data_dir)
+    ice_servers: tuple[IceServer, ...] = ()
+    tls_cert: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What `visavis train` can be told.
+
+    Attributes:
+        data: The corpus folder.
+        out: Where the weights and everything between go; a rerun resumes there.
+        system: Only `visavis` is trained so far.
+        stage: One stage, or `all` in order.
+    """
+
+    data: Path
+    out: Path
+    system: str = "visavis"
+    stage: str = "all"
+
+    def __post_init__(self) -> None:
+        if not self.data.is_dir():
+            raise ValueError(f"--data must be a folder that exists, got {self.data}")
