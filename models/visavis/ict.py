@@ -1,0 +1,270 @@
+"""The 3D face that visavis fits to a photo and moves: a reduced ICT-FaceKit.
+
+The mesh, its identity modes and its expressions come from ICT-FaceKit (github.com/ICT-VGL/ICT-FaceKit), Copyright 2020
+USC Institute for Creative Technologies, MIT licence; `models.training.build_rig` thins it out. The rig's own frame is
+in centimetres: x to the person's left (the picture's right), y up, z towards the viewer.
+"""
+
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from models.rig import BLENDSHAPES, INDEX
+
+RIG_FILE: Final = Path(__file__).parent / "weights" / "rig.safetensors"
+NECK_CM: Final = (0.0, -12.0, -2.0)
+"""The head turns about the base of the neck, so shoulders stay where they are."""
+
+LID_GAZE_DEG: Final = 30.0
+"""Eyeball turn that goes with an eyeLook shape at 1."""
+
+BLINK: Final = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
+_CONTOURS: Final = ("inner_lip", "mouth_hole", "eye_left", "eye_right", "iris_left", "iris_right")
+
+
+class Part(IntEnum):
+    """What a vertex belongs to."""
+
+    FACE = 0
+    SOCKET = 1
+    GUMS = 2
+    TEETH = 3
+    SCLERA_L = 4
+    IRIS_L = 5
+    SCLERA_R = 6
+    IRIS_R = 7
+
+
+@dataclass(frozen=True)
+class Rig:
+    """The mesh and how it varies; V vertices, T triangles. Left is the person's left.
+
+    Attributes:
+        neutral: Mean face, [V, 3], float32, cm.
+        identity: What makes one face another's, [60, V, 3], cm per standard deviation.
+        expression: The shapes of `models.rig.BLENDSHAPES` in that order, [52, V, 3], cm at weight 1.
+        triangles: Vertex triples, [T, 3], int64, anticlockwise seen from outside.
+        part: `Part` of each vertex, [V], int8.
+        with_jaw: True where `jawOpen` moves the vertex (lower teeth, gums, tongue, chin), [V], bool.
+        eye_centre: Middles of the left and right eyeball of the mean face, [2, 3], cm.
+        eye_identity: How the identity modes move those, [60, 2, 3].
+        landmarks68: The 68 Multi-PIE points, [68], int64.
+        inner_lip: Closed chain where the lips meet: upper lip from the picture's left corner to the right one, then
+            the lower lip back, [74].
+        mouth_hole: Closed chain on the hole of the face mesh, some 5 mm behind the lip line, [74].
+        eye_left: Closed chain along the lids' rims from the picture's left corner over the upper lid, [46].
+        eye_right: The same for the other eye.
+        iris_left: Closed chain on the iris's rim, [about 24].
+        iris_right: The same for the other eye.
+    """
+
+    neutral: Tensor
+    identity: Tensor
+    expression: Tensor
+    triangles: Tensor
+    part: Tensor
+    with_jaw: Tensor
+    eye_centre: Tensor
+    eye_identity: Tensor
+    landmarks68: Tensor
+    inner_lip: Tensor
+    mouth_hole: Tensor
+    eye_left: Tensor
+    eye_right: Tensor
+    iris_left: Tensor
+    iris_right: Tensor
+
+    @classmethod
+    def load(cls, path: Path = RIG_FILE) -> "Rig":
+        """Read a rig file (float16 inside) as float32 and int64; one copy is shared by all callers."""
+        return _load(path)
+
+    @cached_property
+    def eyeballs(self) -> tuple[Tensor, Tensor]:
+        """Vertices of the left and the right eyeball, int64."""
+        left = (self.part == Part.SCLERA_L) | (self.part == Part.IRIS_L)
+        right = (self.part == Part.SCLERA_R) | (self.part == Part.IRIS_R)
+        return torch.nonzero(left).squeeze(1), torch.nonzero(right).squeeze(1)
+
+    def subset(self, vertices: Tensor) -> "Rig":
+        """The same rig with only these vertices [N] in this order, so that `pose` is as fast as it can be.
+
+        Triangles and chains that need a missing vertex are left out (empty). A vertex may be named only once.
+        """
+        place = torch.full((len(self.neutral),), -1)
+        place[vertices] = torch.arange(len(vertices))
+
+        def chain(old: Tensor) -> Tensor:
+            new = place[old]
+            return new if bool((new >= 0).all()) else new[:0]
+
+        triangles = place[self.triangles]
+        return replace(
+            self,
+            neutral=self.neutral[vertices],
+            identity=self.identity[:, vertices].contiguous(),
+            expression=self.expression[:, vertices].contiguous(),
+            triangles=triangles[(triangles >= 0).all(1)],
+            part=self.part[vertices],
+            with_jaw=self.with_jaw[vertices],
+            landmarks68=chain(self.landmarks68),
+            **{name: chain(getattr(self, name)) for name in _CONTOURS},
+        )
+
+
+@cache
+def _load(path: Path) -> Rig:
+    tensors = load_file(path)
+    wide = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    wide |= {name: t.long() for name, t in tensors.items() if t.dtype == torch.int16}
+    return Rig(**wide)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One person's fit: who they are, how they look in the photo, and where. All float32; a leading batch may stand.
+
+    Attributes:
+        identity: Weights of `Rig.identity`, [60].
+        expression: The photo's own expression, [52], 0 to about 1.
+        rest: The expression that control 0 stands for: the photo's own with the mouth closed and the smile taken out,
+            [52]. Small negative values occur: they make the lips meet.
+        angles_deg: The photo's own head yaw, pitch and roll, [3], signs as in `models.rig`.
+        scale_px_per_cm: Scalar, [].
+        centre_px: Where the base of the neck (`NECK_CM`) lies in the picture, [2], x right, y down.
+        gaze_deg: The photo's own gaze of the left and right eye, yaw and pitch, relative to the head, [2, 2].
+        blink_gain: What the blink shapes (left, right) are multiplied by so that control 1 just closes the lids, [2].
+        residual_cm: Mean distance of the fitted from the given points without the jaw line, [].
+    """
+
+    identity: Tensor
+    expression: Tensor
+    rest: Tensor
+    angles_deg: Tensor
+    scale_px_per_cm: Tensor
+    centre_px: Tensor
+    gaze_deg: Tensor
+    blink_gain: Tensor
+    residual_cm: Tensor
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """The fields as a flat dict for safetensors, each name behind `prefix`."""
+        return {prefix + field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], prefix: str = "") -> "Shape":
+        """The inverse of `tensors`.
+
+        Raises:
+            KeyError: If a field is missing.
+        """
+        return cls(**{field.name: tensors[prefix + field.name] for field in fields(cls)})
+
+
+def rotation(angles_deg: Tensor) -> Tensor:
+    """Rotation matrices [..., 3, 3] from yaw, pitch, roll [..., 3] with the signs of `models.rig`.
+
+    Yaw first, then pitch, then roll, in the rig's frame (y up): a positive yaw turns the face to the picture's right,
+    a positive pitch lifts the chin, a positive roll tilts the head clockwise.
+    """
+    yaw, pitch, roll = torch.deg2rad(angles_deg).unbind(-1)
+    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+    cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), -pitch.sin(), roll.cos(), -roll.sin()
+
+    def matrix(*entries: Tensor) -> Tensor:
+        return torch.stack(entries, -1).unflatten(-1, (3, 3))
+
+    turn = matrix(cy, zero, sy, zero, one, zero, -sy, zero, cy)
+    nod = matrix(one, zero, zero, zero, cp, -sp, zero, sp, cp)
+    tilt = matrix(cr, -sr, zero, sr, cr, zero, zero, zero, one)
+    return tilt @ nod @ turn
+
+
+def person(rig: Rig, shape: Shape) -> Tensor:
+    """The person's face without any expression, [B, V, 3] cm; pass it to `pose` to save that work in every frame."""
+    identity = torch.atleast_2d(shape.identity)
+    return rig.neutral + (identity @ rig.identity.flatten(1)).unflatten(-1, (-1, 3))
+
+
+def eye_centres(rig: Rig, shape: Shape) -> Tensor:
+    """Middles of the person's left and right eyeball in the rig's frame, [B, 2, 3] cm."""
+    return rig.eye_centre + torch.einsum("bk,kec->bec", torch.atleast_2d(shape.identity), rig.eye_identity)
+
+
+def weights(shape: Shape, controls: Tensor) -> Tensor:
+    """Expression weights [B, 52] for controls [B, 57]: rest plus controls, lids that follow the gaze, full blinks.
+
+    The lids are lifted and lowered by the gaze only as far as the eye is open, so a blink closes whatever the gaze.
+    """
+    rest, gain = torch.atleast_2d(shape.rest), torch.atleast_2d(shape.blink_gain)
+    asked = controls[:, : len(BLENDSHAPES)]
+    out = (rest + asked).clone()
+    blink = asked[:, BLINK].clamp(0.0, 1.0)
+    out[:, BLINK] = rest[:, BLINK] + gain * blink
+    yaw, pitch = (controls[:, INDEX["gazeYaw"]] / LID_GAZE_DEG, controls[:, INDEX["gazePitch"]] / LID_GAZE_DEG)
+    open_left, open_right = (1.0 - blink).unbind(1)
+    for names, amount in (
+        (("eyeLookUpLeft", "eyeLookUpRight"), pitch),
+        (("eyeLookDownLeft", "eyeLookDownRight"), -pitch),
+        (("eyeLookOutLeft", "eyeLookInRight"), yaw),
+        (("eyeLookInLeft", "eyeLookOutRight"), -yaw),
+    ):
+        for name, opening in zip(names, (open_left, open_right), strict=True):
+            out[:, INDEX[name]] = rest[:, INDEX[name]] + (asked[:, INDEX[name]] + amount.clamp(min=0.0)) * opening
+    return out
+
+
+def gaze(shape: Shape, controls: Tensor) -> Tensor:
+    """Where the eyeballs look, [B, 2, 2] degrees (left and right; yaw and pitch): the photo's own plus the controls.
+
+    The eyeLook blendshapes turn the eyeballs too, `LID_GAZE_DEG` at weight 1, as ARKit means them.
+    """
+
+    def look(name: str) -> Tensor:
+        return controls[:, INDEX[name]] * LID_GAZE_DEG
+
+    yaw = torch.stack(
+        [look("eyeLookOutLeft") - look("eyeLookInLeft"), look("eyeLookInRight") - look("eyeLookOutRight")], 1
+    )
+    pitch = torch.stack([look(f"eyeLookUp{side}") - look(f"eyeLookDown{side}") for side in ("Left", "Right")], 1)
+    both = controls[:, None, [INDEX["gazeYaw"], INDEX["gazePitch"]]]
+    own = shape.gaze_deg if shape.gaze_deg.dim() == 3 else shape.gaze_deg[None]
+    return own + both + torch.stack([yaw, pitch], 2)
+
+
+def pose(rig: Rig, shape: Shape, controls: Tensor, base: Tensor | None = None) -> Tensor:
+    """Move one person's face: weak perspective, in the pixels of the photo (or frame) that `shape` belongs to.
+
+    Args:
+        rig: The mesh, or a `Rig.subset` of it.
+        shape: One person, or a row per row of `controls`.
+        controls: What to do relative to the person at rest, [B, 57], as in `models.rig`; 0 is lips closed in the
+            photo's own pose and gaze. Not clamped.
+        base: What `person(rig, shape)` gave, if kept.
+
+    Returns:
+        Vertices, [B, V, 3], px: x right, y down, z towards the viewer (0 at the base of the neck).
+    """
+    base = person(rig, shape) if base is None else base
+    centres = eye_centres(rig, shape)
+    vertices = base + (weights(shape, controls) @ rig.expression.flatten(1)).unflatten(-1, (-1, 3))
+    turned = rotation(functional.pad(gaze(shape, controls), (0, 1)))  # [B, 2, 3, 3]
+    for eye, ball in enumerate(rig.eyeballs):
+        if len(ball):
+            centre = centres[:, eye, None]
+            vertices[:, ball] = (base[:, ball] - centre) @ turned[:, eye].mT + centre
+    own = torch.atleast_2d(shape.angles_deg)
+    angles = own + controls[:, [INDEX["headYaw"], INDEX["headPitch"], INDEX["headRoll"]]]
+    neck = torch.tensor(NECK_CM, dtype=base.dtype, device=base.device)
+    scale = shape.scale_px_per_cm.reshape(-1, 1, 1)
+    flip = torch.tensor([1.0, -1.0, 1.0], dtype=base.dtype, device=base.device)
+    out = ((vertices - neck) @ rotation(angles).mT) * (scale * flip)
+    out[..., :2] += torch.atleast_2d(shape.centre_px)[:, None]
+    return out
