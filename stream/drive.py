@@ -1,12 +1,27 @@
 """From sound to a frame, without a clock: what the live stage and `visavis render` both run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.system import AudioFeatures, ControlBatch, IdentityState, System
+from models.audio import LogMel
+from models.idle import IdleLife
+from models.rig import CONTROLS, clamp
+from models.system import FRAME_MS, AudioFeatures, ControlBatch, IdentityState, System
+from stream.errors import FrontEndError
+from stream.pacing import Pacer, snap, sound_end
+from stream.targets import ControlTargets
+from stream.vad import MouthGate
+
+FRONT_ENDS: Final[dict[str, Callable[[], LogMel]]] = {"log_mel80": LogMel}
+HOP_MS: Final = 10
+HOPS_PER_FRAME: Final = FRAME_MS // HOP_MS
+HOPS_KEPT: Final = 64  # more than the longest look-ahead, so that it can be shortened at any time
 
 
 @dataclass(frozen=True)
@@ -25,20 +40,51 @@ class DueFrame:
 
     @property
     def pts_ms(self) -> int:
-        return 40 * self.frame
+        return FRAME_MS * self.frame
 
 
 class Drive:
     """One stream's front end, mouth gate, idle life and motion memory, behind one `push`.
 
-    Not thread-safe: one thread at a time. `identity` and `lookahead_ms` may be set between two calls.
+    Not thread-safe: one thread at a time. However the sound is cut into pushes, the frames are the same.
+
+    Attributes:
+        identity: Whose face is drawn; may be set between two calls.
+        targets: What the control channel wants.
+        gate: Closes the mouth in silence.
+        heard_samples: How much was pushed so far, at 16 kHz.
     """
 
     def __init__(
         self, system: System, identity: IdentityState, *, lookahead_ms: int = 40, idle: bool = True, seed: int = 0
     ) -> None:
-        """Start in silence at media time 0. `lookahead_ms` snaps to the nearest that the system was trained for."""
-        raise NotImplementedError
+        """Start in silence at media time 0. `lookahead_ms` snaps to the nearest that the system was trained for.
+
+        Raises:
+            FrontEndError: If the system needs a front end that is not in `FRONT_ENDS`.
+        """
+        if system.front_end not in FRONT_ENDS:
+            raise FrontEndError(system.front_end, tuple(FRONT_ENDS))
+        self.identity = identity
+        self.targets = ControlTargets()
+        self.gate = MouthGate()
+        self.heard_samples = 0
+        self._system = system
+        self._state = system.init_state(1)
+        self._front_end = FRONT_ENDS[system.front_end]()
+        self._hops = np.zeros((0, 0), np.float32)  # the newest hops, [hops, bins]
+        self._hops_end = 0
+        self._pacer = Pacer(snap(lookahead_ms, system.lookahead_ms))
+        self._idle = IdleLife(seed) if idle else None
+
+    @property
+    def lookahead_ms(self) -> int:
+        """The look-ahead in use; setting it snaps like the constructor."""
+        return self._pacer.lookahead_ms
+
+    @lookahead_ms.setter
+    def lookahead_ms(self, wanted_ms: int) -> None:
+        self._pacer.lookahead_ms = snap(wanted_ms, self._system.lookahead_ms)
 
     def push(self, samples: NDArray[np.float32]) -> list[DueFrame]:
         """Hear the next samples ([n], 16 kHz, -1 to 1) and return the frames that they complete, in order.
@@ -46,8 +92,47 @@ class Drive:
         A frame is complete once the sound up to `40 * frame + lookahead_ms` was pushed; push zeros at the end of a
         file to get the last ones.
         """
-        raise NotImplementedError
+        frames: list[DueFrame] = []
+        done = 0
+        while True:
+            # hear no further than the next frame may, so that cutting the sound differently changes nothing
+            wanted = sound_end(self._pacer.next_frame, self.lookahead_ms) - self.heard_samples
+            part = samples[done : done + max(0, wanted)]
+            done += part.size
+            self._hear(part)
+            due = self._pacer.due(self.heard_samples)
+            frames += [self._frame(number) for number in due]
+            if not due and done == samples.size:
+                return frames
 
     def draw(self, due: DueFrame) -> Tensor:
         """Draw one frame: [1, 3, frame_px, frame_px], float32, -1 to 1. Each frame at most once, in order."""
-        raise NotImplementedError
+        with torch.no_grad():
+            return self._system.step([self.identity], due.features, due.controls, self._state)
+
+    def _hear(self, samples: NDArray[np.float32]) -> None:
+        self.heard_samples += samples.size
+        self.gate.push(samples)
+        fresh = self._front_end.push(samples)
+        if fresh.shape[0]:
+            self._hops = np.concatenate([self._hops.reshape(-1, fresh.shape[1]), fresh])[-HOPS_KEPT:]
+            self._hops_end += fresh.shape[0]
+
+    def _frame(self, number: int) -> DueFrame:
+        pts_ms = FRAME_MS * number
+        values, lip_gain = self.targets.at(pts_ms)
+        gate = self.gate.gain(pts_ms)
+        if self._idle is not None:
+            values = clamp(values + self._idle.controls(pts_ms, gate))
+        features = AudioFeatures(self._newest_hops(number), torch.tensor([float(self.lookahead_ms)]))
+        controls = ControlBatch(values.reshape(1, len(CONTROLS)), torch.tensor([gate * lip_gain]))
+        return DueFrame(number, features, controls)
+
+    def _newest_hops(self, number: int) -> Tensor:
+        """The four hops that end at `40 * number + lookahead_ms`, [1, 4, bins]; zeros from before the stream."""
+        end = (FRAME_MS * number + self.lookahead_ms) // HOP_MS - self._hops_end + self._hops.shape[0]
+        rows = self._hops[max(0, end - HOPS_PER_FRAME) : max(0, end)]
+        bins = self._hops.shape[1] or self._front_end.push(np.zeros(0, np.float32)).shape[1]
+        padded = np.zeros((HOPS_PER_FRAME, bins), np.float32)
+        padded[HOPS_PER_FRAME - rows.shape[0] :] = rows.reshape(-1, bins)
+        return torch.from_numpy(padded)[None]

@@ -2,6 +2,7 @@
 
 StreamError
 ├── OfferError          an SDP offer that cannot become a session; `reason` says why, for programs
+├── FrontEndError       a system that needs features nobody here computes
 ├── MessageError        a data-channel message of the wrong type
 ├── AiortcMovedError    aiortc no longer has an attribute that an adapter hooks
 ├── WorkerClosedError   work was given to a model worker that has stopped
@@ -31,6 +32,17 @@ class OfferError(StreamError, ValueError):
 
     def __str__(self) -> str:
         return self.advice
+
+
+class FrontEndError(StreamError, ValueError):
+    """A system wants an audio front end that does not exist here."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"got a system with front end {self.name!r}, want one of: {', '.join(self.known)}"
 
 
 class MessageError(StreamError, ValueError):
@@ -126,4 +138,6 @@ class SoundError(StreamError, ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"got {self.path} ({self.reason}), want a sound file such as WAV, FLAC, MP3, Opus or the sound of a video"
+        return (
+            f"got {self.path} ({self.reason}), want a sound file such as WAV, FLAC, MP3, Opus or the sound of a video"
+        )

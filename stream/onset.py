@@ -1,0 +1,41 @@
+"""When the caller's voice begins, to the sample: what a latency measurement counts from. Pure."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.system import SAMPLE_RATE_HZ
+
+LOUD: Final = 0.02
+"""Amplitude (full scale 1, -34 dB) that is a beginning, unless the room is loud."""
+OVER_ROOM: Final = 6.0
+QUIET_SAMPLES: Final = SAMPLE_RATE_HZ * 3 // 10
+ROOM_SAMPLES: Final = SAMPLE_RATE_HZ // 2
+
+
+class OnsetDetector:
+    """Finds the first loud sample after at least 300 ms without one."""
+
+    def __init__(self) -> None:
+        self._heard = 0
+        self._quiet_since = 0
+        self._room_power = 0.0
+
+    def push(self, samples: NDArray[np.float32]) -> list[float]:
+        """Hear the next samples, [n], 16 kHz; returns the media times (ms) of the onsets among them."""
+        if not samples.size:
+            return []
+        threshold = max(LOUD, OVER_ROOM * self._room_power**0.5)
+        loud = np.flatnonzero(np.abs(samples) >= threshold)
+        onsets: list[float] = []
+        if loud.size:
+            places = self._heard + loud
+            gaps = np.diff(places, prepend=self._quiet_since)
+            onsets = [float(place) * 1000.0 / SAMPLE_RATE_HZ for place in places[gaps >= QUIET_SAMPLES]]
+            self._quiet_since = int(places[-1])
+        else:
+            share = min(1.0, samples.size / ROOM_SAMPLES)
+            self._room_power += share * (float(np.mean(np.square(samples))) - self._room_power)
+        self._heard += samples.size
+        return onsets
