@@ -1,0 +1,66 @@
+"""SqueezeNet features for the training loss. The weights are a path the user gives; they are never shipped."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_MEAN_BGR: Final = (104.0, 117.0, 123.0)
+_TAPS: Final = ("fire2", "fire3", "fire5")
+_FIRES: Final = ("fire2", "fire3", "pool", "fire4", "fire5")
+
+
+class SqueezeFeatures:
+    """The first half of SqueezeNet 1.1 (Iandola et al., arXiv:1602.07360), frozen, on levels 0 to 255 in BGR."""
+
+    def __init__(self, weights: dict[str, tuple[Tensor, Tensor]]) -> None:
+        self._weights = weights
+
+    @classmethod
+    def load(cls, path: Path) -> "SqueezeFeatures":
+        """Read the Keras file `squeezenet_v1.1_notop` (HDF5; needs h5py from the `train` extra)."""
+        import h5py
+
+        arrays: dict[str, Tensor] = {}
+
+        def take(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset):
+                block, *rest = name.split("/")
+                arrays[f"{block}{rest[0] if len(rest) > 2 else ''}/{rest[-1]}"] = torch.from_numpy(np.asarray(item))
+
+        with h5py.File(path) as file:
+            file.visititems(take)
+        layers = [name.removesuffix("/kernel:0") for name in arrays if name.endswith("/kernel:0")]
+        return cls(
+            {n: (arrays[n + "/kernel:0"].permute(3, 2, 0, 1).contiguous(), arrays[n + "/bias:0"]) for n in layers}
+        )
+
+    def distance(self, image: Tensor, truth: Tensor) -> Tensor:
+        """Mean absolute difference of unit-length features over three layers, a scalar.
+
+        Args:
+            image: [B, 3, H, W], -1 to 1; gets the gradient.
+            truth: The same shape.
+        """
+        with torch.no_grad():
+            wanted = self._run(truth)
+        apart = [(a - b).abs().sum(1).mean() for a, b in zip(self._run(image), wanted, strict=True)]
+        return torch.stack(apart).mean()
+
+    def _run(self, image: Tensor) -> list[Tensor]:
+        levels = (image.flip(1) + 1.0) * 127.5 - image.new_tensor(_MEAN_BGR)[:, None, None]
+        x = F.max_pool2d(F.relu(F.conv2d(levels, *self._weights["conv1"], stride=2)), 3, 2)
+        taps: list[Tensor] = []
+        for name in _FIRES:
+            if name == "pool":
+                x = F.max_pool2d(x, 3, 2)
+                continue
+            squeezed = F.relu(F.conv2d(x, *self._weights[name + "squeeze1x1"]))
+            wide = F.conv2d(squeezed, *self._weights[name + "expand3x3"], padding=1)
+            x = F.relu(torch.cat([F.conv2d(squeezed, *self._weights[name + "expand1x1"]), wide], 1))
+            if name in _TAPS:
+                taps.append(F.normalize(x, dim=1))
+        return taps

@@ -1,0 +1,77 @@
+"""Rendered states of many persons in memory, drawn as pairs: one state is the photo, another one the truth."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.visavis.ict import Shape
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Pairs of two states of one person.
+
+    Attributes:
+        photo: The state given, [B, 3, 256, 256], float32, -1 to 1.
+        own: Its controls relative to rest, [B, 57].
+        truth: The state wanted, [B, 3, 256, 256].
+        controls: Its controls relative to rest, [B, 57].
+        shape: The persons, in frame pixels.
+    """
+
+    photo: Tensor
+    own: Tensor
+    truth: Tensor
+    controls: Tensor
+    shape: Shape
+
+
+class PairSet:
+    """What `models.training.pairs` wrote to a folder, or the part of it that is (or is not) held out."""
+
+    def __init__(self, folder: Path, *, held_out: bool) -> None:
+        self.images: list[np.ndarray] = []  # one person each, [N, 256, 256, 3] uint8
+        self.controls: list[Tensor] = []
+        self.shapes: list[dict[str, Tensor]] = []
+        self.sets: list[str] = []
+        names = [field.name for field in fields(Shape)]
+        for path in sorted(folder.glob("*.npz")):
+            shard = np.load(path)
+            columns = {name: shard[name] for name in (*names, "images", "controls", "held_out", "set")}
+            for i in np.flatnonzero(columns["held_out"] == held_out):
+                self.images.append(columns["images"][i])
+                self.controls.append(torch.from_numpy(columns["controls"][i]).float())
+                self.shapes.append({name: torch.from_numpy(np.asarray(columns[name][i])).float() for name in names})
+                self.sets.append(str(np.broadcast_to(columns["set"], len(columns["images"]))[i]))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def draw(self, batch: int, random: np.random.Generator, *, photo_share: float = 0.5) -> PairBatch:
+        """Pairs of random persons; the photo itself (state 0) is the given state in `photo_share` of them."""
+        who = random.integers(len(self), size=batch)
+        pairs = [(int(p), *self._states(int(p), random, photo_share)) for p in who]
+        return self.pairs(pairs)
+
+    def pairs(self, chosen: list[tuple[int, int, int]]) -> PairBatch:
+        """These pairs: (person, state given, state wanted)."""
+        shape = {name: torch.stack([self.shapes[p][name] for p, _, _ in chosen]) for name in self.shapes[0]}
+        return PairBatch(
+            _pictures([self.images[p][s] for p, s, _ in chosen]),
+            torch.stack([self.controls[p][s] for p, s, _ in chosen]),
+            _pictures([self.images[p][t] for p, _, t in chosen]),
+            torch.stack([self.controls[p][t] for p, _, t in chosen]),
+            Shape.from_tensors(shape),
+        )
+
+    def _states(self, person: int, random: np.random.Generator, photo_share: float) -> tuple[int, int]:
+        count = len(self.images[person])
+        given = 0 if random.random() < photo_share else int(random.integers(count))
+        return given, int((given + random.integers(1, count)) % count)
+
+
+def _pictures(images: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1.0

@@ -1,0 +1,245 @@
+"""Train the house renderer on rendered pairs: `python -m models.training.train_renderer --pairs DIR --out DIR`.
+
+Supervised by the truth of the re-projection: L1 with weight on mouth and eyes, L1 on image gradients, and distances of
+SqueezeNet features (Johnson et al., "Perceptual Losses for Real-Time Style Transfer", ECCV 2016, equation 2) where its
+weights are given. The learning rate falls with the share of `--minutes` that has gone by; a run that was cut off goes
+on from its last checkpoint.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from models.training.features import SqueezeFeatures
+from models.training.pairs_dataset import PairBatch, PairSet
+from models.visavis.geometry import Geometry, Prior, cut
+from models.visavis.ict import Rig, person
+from models.visavis.renderer import PATCH_H, PATCH_W, IdentityEncoder, PatchNet, condition
+
+CHECKPOINT_EVERY_S = 180.0
+EMA = 0.999
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What `train_renderer` can be told."""
+
+    pairs: Path
+    out: Path
+    minutes: float = 60.0
+    batch: int = 8
+    rate: float = 1.5e-3
+    seed: int = 0
+    threads: int = 2
+    squeezenet: Path | None = None
+    feature_weight: float = 0.15
+
+
+class Renderer(nn.Module):
+    """Both networks under one roof, so that one optimiser and one file hold them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.net = IdentityEncoder(), PatchNet()
+
+    def forward(self, example: "Example") -> Tensor:
+        """Painted patches, [B, 3, 144, 128]."""
+        fine, coarse = self.encoder(torch.cat([example.photo, example.mouth], 1))
+        prior = example.prior
+        return self.net(prior.fine, prior.coarse, fine, coarse, prior.at, example.steer)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A batch ready for the networks: everything that needs no gradient is worked out."""
+
+    photo: Tensor
+    mouth: Tensor
+    prior: Prior
+    steer: Tensor
+    truth: Tensor  # patches, [B, 3, 144, 128]
+
+
+@torch.no_grad()
+def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | None) -> Example:
+    """The rig's answer for a batch. With `random`, colours vary and the fit is as unsure as it is in real life."""
+    photo, truth, own = batch.photo, batch.truth, batch.own
+    if random is not None:
+        photo, truth = _recolour(photo, truth, random)
+        spread = torch.full_like(own, 0.02)
+        spread[:, -5:] = 0.7  # degrees
+        own = own + spread * torch.from_numpy(random.standard_normal(own.shape)).float()
+    binding = geometry.bind(batch.shape, own)
+    base = person(geometry.rig, batch.shape)
+    prior = geometry.predict(photo, binding, batch.shape, batch.controls, base)
+    patch = cut(truth, prior.corner, PATCH_H, PATCH_W)
+    return Example(photo, binding.mouth, prior, condition(batch.shape, own, batch.controls), patch)
+
+
+def _recolour(photo: Tensor, truth: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The same random gain for each channel, lift and gamma for both pictures."""
+    count = len(photo)
+    gain = torch.from_numpy(random.uniform(0.75, 1.15, (count, 1, 1, 1)) * random.uniform(0.92, 1.08, (count, 3, 1, 1)))
+    gamma = torch.from_numpy(random.uniform(0.75, 1.35, (count, 1, 1, 1)))
+
+    def change(image: Tensor) -> Tensor:
+        return ((image * 0.5 + 0.5).clamp(1e-4, 1.0) ** gamma * gain).clamp(0.0, 1.0).float() * 2.0 - 1.0
+
+    return change(photo), change(truth)
+
+
+def loss_of(painted: Tensor, example: Example, features: SqueezeFeatures | None, feature_weight: float) -> Tensor:
+    """The training loss, a scalar; pixel distances count five times where mouth and eyes open."""
+    openings = example.prior.fine[:, 6:8].amax(1, keepdim=True)
+    heed = 1.0 + 4.0 * F.max_pool2d((openings > -0.9).float(), 9, 1, 4)
+    off = painted - example.truth
+    pixel = (off.abs() * heed).mean()
+    edges = sum(((off.roll(1, axis) - off).abs() * heed).mean() for axis in (2, 3))
+    total = pixel + edges
+    if features is not None:
+        total = total + feature_weight * features.distance(painted, example.truth)
+    return total
+
+
+@torch.no_grad()
+def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int = 96) -> dict[str, float]:
+    """PSNR in dB on held-out persons over the patch: the painter, the rig's warp alone, and the photo as it is."""
+    random = np.random.default_rng(1)
+    errors: dict[str, list[Tensor]] = {"net": [], "warp": [], "photo": []}
+    model.eval()
+    for _ in range(pairs // 8):
+        batch = held_out.draw(8, random, photo_share=1.0)
+        example = prepare(geometry, batch, None)
+        answers = {"net": model(example), "warp": example.prior.fine[:, :3]}
+        answers["photo"] = cut(batch.photo, example.prior.corner, PATCH_H, PATCH_W)
+        for name, answer in answers.items():
+            errors[name].append(((answer - example.truth) / 2).square().mean((1, 2, 3)))
+    model.train()
+    return {name: round(float((-10 * torch.log10(torch.cat(e))).mean()), 2) for name, e in errors.items()}
+
+
+@torch.no_grad()
+def sheet(model: Renderer, geometry: Geometry, held_out: PairSet, path: Path, rows: int = 10) -> None:
+    """A picture to look at: photo, warp alone, painted, truth; a held-out pair per row."""
+    example = prepare(geometry, held_out.draw(rows, np.random.default_rng(2), photo_share=1.0), None)
+    photo = cut(example.photo, example.prior.corner, PATCH_H, PATCH_W)
+    columns = [photo, example.prior.fine[:, :3], model(example), example.truth]
+    strip = torch.cat([torch.cat(list(column), 1) for column in columns], 2)  # [3, rows * H, 4 * W]
+    Image.fromarray(((strip.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy()).save(path)
+
+
+def train(config: TrainConfig) -> None:
+    """Run (or go on with) a training run; writes checkpoint.pt, log.jsonl, sheet.png and renderer.safetensors."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    config.out.mkdir(parents=True, exist_ok=True)
+    geometry = Geometry(Rig.load())
+    model, average = Renderer(), Renderer()
+    average.load_state_dict(model.state_dict())
+    optimiser = torch.optim.AdamW(model.parameters(), config.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    features = SqueezeFeatures.load(config.squeezenet) if config.squeezenet else None
+    step, spent_s = _resume(config.out / "checkpoint.pt", model, average, optimiser)
+    pairs, held_out = PairSet(config.pairs, held_out=False), PairSet(config.pairs, held_out=True)
+    _log(config.out, {"persons": len(pairs), "held_out": len(held_out), "step": step})
+
+    started_s, saved_s, total_s = time.monotonic() - spent_s, spent_s, config.minutes * 60
+    running = 0.0
+    with tqdm(total=round(total_s), initial=round(spent_s), unit="s", desc="renderer") as bar:
+        for example in _examples(geometry, pairs, config, step):
+            now_s = time.monotonic() - started_s
+            if now_s >= total_s:
+                break
+            for group in optimiser.param_groups:
+                warm, left = min(1.0, (step + 1) / 200), 1.0 - now_s / total_s
+                group["lr"] = config.rate * warm * max(0.02, left)
+            loss = loss_of(model(example), example, features, config.feature_weight)
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            step += 1
+            keep = min(EMA, step / (step + 10))
+            with torch.no_grad():
+                for old, new in zip(average.parameters(), model.parameters(), strict=True):
+                    old.lerp_(new, 1.0 - keep)
+            running += 0.02 * (float(loss) - running) if running else float(loss)
+            bar.set_postfix(step=step, loss=f"{running:.4f}", refresh=False)
+            bar.update(round(now_s) - bar.n)
+            if now_s - saved_s > CHECKPOINT_EVERY_S:
+                saved_s = now_s
+                _save(config.out, model, average, optimiser, step, now_s)
+                scores = evaluate(average, geometry, held_out)
+                sheet(average, geometry, held_out, config.out / "sheet.png")
+                _log(config.out, {"step": step, "minutes": now_s / 60, "loss": running, "psnr_db": scores})
+    _save(config.out, model, average, optimiser, step, min(total_s, time.monotonic() - started_s))
+    _log(config.out, {"step": step, "loss": running, "psnr_db": evaluate(average, geometry, held_out)})
+    sheet(average, geometry, held_out, config.out / "sheet.png")
+
+
+def _examples(geometry: Geometry, pairs: PairSet, config: TrainConfig, step: int) -> Iterator[Example]:
+    """Batches without end, worked out one ahead on a thread of their own."""
+    random = np.random.default_rng([config.seed, step])
+
+    def make() -> Example:
+        return prepare(geometry, pairs.draw(config.batch, random), random)
+
+    with ThreadPoolExecutor(1) as thread:
+        ahead = thread.submit(make)
+        while True:
+            ready, ahead = ahead.result(), thread.submit(make)
+            yield ready
+
+
+def _resume(path: Path, model: Renderer, average: Renderer, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+    if not path.exists():
+        return 0, 0.0
+    saved = torch.load(path, weights_only=True)
+    model.load_state_dict(saved["model"])
+    average.load_state_dict(saved["average"])
+    optimiser.load_state_dict(saved["optimiser"])
+    return int(saved["step"]), float(saved["spent_s"])
+
+
+def _save(
+    out: Path, model: Renderer, average: Renderer, optimiser: torch.optim.Optimizer, step: int, spent_s: float
+) -> None:
+    state = {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+    torch.save({**state, "step": step, "spent_s": spent_s}, out / "checkpoint.new")
+    (out / "checkpoint.new").replace(out / "checkpoint.pt")
+    save_file({k: v.half().contiguous() for k, v in average.state_dict().items()}, out / "renderer.safetensors")
+
+
+def _log(out: Path, line: dict[str, object]) -> None:
+    with (out / "log.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; see the module docstring."""
+    parser = argparse.ArgumentParser(prog="train_renderer", description=__doc__)
+    parser.add_argument("--pairs", type=Path, required=True, help="folder that models.training.pairs wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log, sheet and weights")
+    parser.add_argument("--minutes", type=float, default=TrainConfig.minutes, help="training time in all")
+    parser.add_argument("--batch", type=int, default=TrainConfig.batch)
+    parser.add_argument("--rate", type=float, default=TrainConfig.rate, help="first learning rate")
+    parser.add_argument("--seed", type=int, default=TrainConfig.seed)
+    parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads")
+    parser.add_argument("--squeezenet", type=Path, help="SqueezeNet 1.1 weights (HDF5) for the feature loss")
+    train(TrainConfig(**vars(parser.parse_args(argv))))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

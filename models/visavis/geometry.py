@@ -1,0 +1,279 @@
+"""What the rig knows of a frame before any network: where every pixel of the photo goes, and which openings appear.
+
+The posed mesh is splatted, not rasterised: each vertex carries its way back to the photo onto a half-resolution grid,
+nearer surfaces outweigh farther ones, gaps are filled from coarser grids. Background and hair ride on a grid of nodes
+that follows the nearest skin and fades out. All of it is batched tensor code without loops over vertices.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kernels.splat import splat
+from models.rig import columns
+from models.visavis.ict import Part, Rig, Shape, pose, rotation
+from models.visavis.polygon import signed_distance
+from models.visavis.renderer import FRAME_PX, PATCH_H, PATCH_W
+
+_GRID: Final = FRAME_PX // 2
+_HALF_H: Final = PATCH_H // 2
+_HALF_W: Final = PATCH_W // 2
+_PATCH_ABOVE_NOSE_PX: Final = 66  # how far the patch reaches above the anchor, the middle of the nose
+_DEPTH_SHARPNESS: Final = 0.5  # per px of depth: 1 cm nearer outweighs e^5 to 1
+_FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
+_NODES: Final = 33  # background nodes along a side
+_NODE_SPAN: Final = 1.3  # the node grid's half-width in half frames
+_ANCHOR_STRIDE: Final = 16  # every n-th skin vertex pulls the background
+_MOUTH_BOX: Final = (40, 44)  # half-resolution rows and columns that hold any mouth
+_EYE_BOX: Final = (18, 24)
+_FACING_GAIN: Final = 8.0
+_HEAD: Final = columns(("headYaw", "headPitch", "headRoll"))
+_SOFT_PX: Final = 4.0  # width of the ramp in which an opening's edge is told
+
+
+@dataclass(frozen=True)
+class Binding:
+    """How one photo hangs on the rig: where it was taken from, a row per identity; computed once at enrolment.
+
+    Attributes:
+        skin: Where the photo shows each skin vertex, [B, Nf, 2], frame px.
+        facing: How much each skin vertex faces the camera there, [B, Nf], 0 (away) to 1.
+        attach: Pull of each anchor vertex on each background node, rows sum to 1, [B, G, A].
+        follow: How much of that pull a node obeys, [B, G], 0 to 1.
+        iris: Centres of the irises in the photo, [B, 2, 2], frame px.
+        teeth: Middle of the upper teeth in the photo, [B, 2], frame px.
+        mouth: The photo's own mouth opening, [B, 1, 256, 256], -1 (outside) to 1 (inside).
+    """
+
+    skin: Tensor
+    facing: Tensor
+    attach: Tensor
+    follow: Tensor
+    iris: Tensor
+    teeth: Tensor
+    mouth: Tensor
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """The fields as a flat dict for safetensors, each name behind `prefix`."""
+        return {prefix + field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], prefix: str = "") -> "Binding":
+        """The inverse of `tensors`."""
+        return cls(**{field.name: tensors[prefix + field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The rig's first answer for one frame, a row per stream.
+
+    Attributes:
+        frame: The photo carried to the new pose, [B, 3, 256, 256], -1 to 1.
+        corner: Upper left pixel of the patch in the frame, [B, 2] (x, y), int64, even.
+        fine: `PatchNet`'s full-resolution maps, [B, 9, 144, 128].
+        coarse: Its half-resolution maps, [B, 8, 72, 64].
+        at: Where each half-resolution pixel comes from, [B, 72, 64, 2], -1 to 1.
+    """
+
+    frame: Tensor
+    corner: Tensor
+    fine: Tensor
+    coarse: Tensor
+    at: Tensor
+
+
+class Geometry:
+    """Binds photos to the rig and predicts frames from it. Holds only constants of the rig."""
+
+    def __init__(self, rig: Rig) -> None:
+        part = rig.part.long()
+        inside = torch.nonzero((part == Part.GUMS) | (part == Part.TEETH)).squeeze(1)
+        iris = torch.nonzero((part == Part.IRIS_L) | (part == Part.IRIS_R)).squeeze(1)
+        skin = torch.nonzero(part == Part.FACE).squeeze(1)
+        self.rig = rig.subset(torch.cat([skin, inside, iris]))
+        part = self.rig.part.long()
+        self._skin = slice(0, len(skin))
+        self._inside = slice(len(skin), len(skin) + len(inside))
+        self._irises = [torch.nonzero(part == p).squeeze(1) for p in (Part.IRIS_L, Part.IRIS_R)]
+        self._anchors = torch.arange(0, len(skin), _ANCHOR_STRIDE)
+        teeth, jaw = part[self._inside] == Part.TEETH, self.rig.with_jaw[self._inside]
+        self._upper_teeth = torch.nonzero(teeth & ~jaw).squeeze(1) + len(skin)
+        normals = _normals(self.rig)
+        self._skin_normals, normal = normals[self._skin], normals[self._inside]
+        self._inside_values = torch.stack(
+            [(teeth & ~jaw).float(), (teeth & jaw).float(), (~teeth).float(), normal[:, 0], normal[:, 2]]
+        )  # [5, Ni]
+        self._nose = self.rig.landmarks68[27:36]
+        side = torch.linspace(-_NODE_SPAN, _NODE_SPAN, _NODES) * (FRAME_PX / 2) + FRAME_PX / 2
+        rows, columns = torch.meshgrid(side, side, indexing="ij")
+        self._nodes = torch.stack([columns, rows], -1).view(-1, 2)  # [G, 2]
+        row, column = torch.meshgrid(torch.arange(PATCH_H), torch.arange(PATCH_W), indexing="ij")
+        self._patch = torch.stack([column, row], -1).float()  # [H, W, 2]
+        self._patch_half = self._patch[::2, ::2] + 0.5
+
+    def bind(self, shape: Shape, controls: Tensor) -> Binding:
+        """Hang photos on the rig.
+
+        Args:
+            shape: A person per row, in frame pixels.
+            controls: What the photo shows relative to rest, [B, 57] (`expression - rest` for a fitted photo).
+        """
+        posed = pose(self.rig, shape, controls)
+        skin = posed[:, self._skin, :2]
+        gap = torch.cdist(self._nodes.expand(len(skin), -1, -1), skin[:, self._anchors])  # [B, G, A] px
+        gap = gap / shape.scale_px_per_cm.reshape(-1, 1, 1)
+        attach = 1.0 / (gap.square() + 0.15).square()
+        beyond = (gap.amin(2) - 0.4).clamp(min=0.0) / _FOLLOW_CM
+        pixels = torch.stack(torch.meshgrid(torch.arange(FRAME_PX), torch.arange(FRAME_PX), indexing="xy"), -1).float()
+        opening = signed_distance(pixels[::4, ::4].reshape(-1, 2) + 1.5, posed[:, self.rig.inner_lip, :2])
+        mouth = torch.tanh(opening.view(-1, 1, FRAME_PX // 4, FRAME_PX // 4) / _SOFT_PX)
+        return Binding(
+            skin,
+            self._facing(shape, controls),
+            attach / attach.sum(2, keepdim=True),
+            1.0 / (1.0 + beyond.square()),
+            torch.stack([posed[:, i, :2].mean(1) for i in self._irises], 1),
+            posed[:, self._upper_teeth, :2].mean(1),
+            F.interpolate(mouth, scale_factor=4.0, mode="bilinear"),
+        )
+
+    def predict(self, photo: Tensor, binding: Binding, shape: Shape, controls: Tensor, base: Tensor) -> Prior:
+        """Carry photos to where the controls want them.
+
+        Args:
+            photo: The frames that were bound, [B, 3, 256, 256], -1 to 1.
+            binding: What `bind` gave.
+            shape: The persons.
+            controls: Relative to rest, [B, 57].
+            base: What `person(geometry.rig, shape)` gave.
+        """
+        posed = pose(self.rig, shape, controls, base)
+        nose = posed[:, self._nose, :2].mean(1)
+        reach = torch.tensor([PATCH_W / 2, _PATCH_ABOVE_NOSE_PX])
+        limit = torch.tensor([FRAME_PX - PATCH_W, FRAME_PX - PATCH_H])
+        corner = ((nose - reach) / 2).round().long().mul(2).clamp(min=0).minimum(limit)
+
+        way, coverage = self._way_back(binding, posed, self._facing(shape, controls))
+        half = corner // 2
+        local = cut(way, half, _HALF_H, _HALF_W)  # [B, 2, h, w], a view of `way` for one row
+        eyes, local = self._turn_eyes(local, posed, binding.iris, corner)
+        way = paste(way, local, half)
+        at = _sampling(way)  # [B, 2, 128, 128], half-resolution positions in the photo
+        full = F.interpolate(at, scale_factor=2.0, mode="bilinear", align_corners=False)
+        frame = _sample(photo, full.permute(0, 2, 3, 1))
+
+        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], corner, *_MOUTH_BOX)
+        shift = binding.teeth - posed[:, self._upper_teeth, :2].mean(1)  # [B, 2] px
+        where = self._patch + (corner + shift)[:, None, None]
+        layer = _sample(torch.cat([photo, binding.mouth], 1), (where + 0.5) / (FRAME_PX / 2) - 1.0)
+        openings = F.interpolate(torch.cat([mouth, eyes], 1), scale_factor=2.0, mode="bilinear", align_corners=False)
+        fine = torch.cat([cut(frame, corner, PATCH_H, PATCH_W), layer[:, :3], openings, layer[:, 3:]], 1)
+        covered = cut(coverage, half, _HALF_H, _HALF_W)
+        coarse = torch.cat([self._mouth_interior(posed, corner), covered, local / 16.0], 1)
+        return Prior(frame, corner, fine, coarse, cut(at, half, _HALF_H, _HALF_W).permute(0, 2, 3, 1))
+
+    def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
+        """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face."""
+        turn = rotation(shape.angles_deg + controls[:, _HEAD])
+        return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0)
+
+    def _way_back(self, binding: Binding, posed: Tensor, facing: Tensor) -> tuple[Tensor, Tensor]:
+        """Offsets to the photo, [B, 2, 128, 128] px, and how densely skin covers each cell, [B, 1, 128, 128]."""
+        skin = posed[:, self._skin]
+        back = binding.skin - skin[..., :2]  # [B, Nf, 2]
+        moved = torch.bmm(binding.attach, back[:, self._anchors]) * binding.follow[..., None]
+        place = torch.cat([skin[..., :2], self._nodes - moved], 1)
+        depth = (skin[..., 2] - skin[..., 2].amax(1, keepdim=True)) * _DEPTH_SHARPNESS
+        seen = binding.facing * facing  # what turns away now, or did in the photo, tells nothing
+        weight = torch.cat([depth.clamp(min=-30.0).exp() * seen, depth.new_full(moved.shape[:2], 1e-14)], 1)[:, None]
+        offset = torch.cat([back, moved], 1).transpose(1, 2)  # [B, 2, Nf + G]
+        present = torch.cat([(seen * _FACING_GAIN).clamp(max=1.0), torch.ones_like(moved[..., 0])], 1)[:, None]
+        values = torch.cat([offset * weight, weight, present], 1)
+        sums = splat((place - 0.5) / 2.0, values, _GRID, _GRID)
+        coverage = sums[:, 3:].clamp(max=1.0)
+        mean = sums[:, :2] / sums[:, 2:3].clamp(min=1e-20)
+        return _fill(mean * coverage, coverage), coverage
+
+    def _turn_eyes(self, way: Tensor, posed: Tensor, iris: Tensor, corner: Tensor) -> tuple[Tensor, Tensor]:
+        """Inside the eye openings everything moves with the iris. The openings [B, 1, h, w] and the new offsets."""
+        soft = []
+        for eye, outline in enumerate((self.rig.eye_left, self.rig.eye_right)):
+            opening = self._opening(posed[:, outline[::2], :2], corner, *_EYE_BOX)
+            shift = iris[:, eye] - posed[:, self._irises[eye], :2].mean(1)
+            share = ((opening + 0.25) * 4.0).clamp(0.0, 1.0)
+            way = way + share * (shift[:, :, None, None] - way)
+            soft.append(opening)
+        return torch.maximum(*soft), way
+
+    def _opening(self, outline: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
+        """Signed distance to an outline over the half-resolution patch, squashed to -1 to 1, [B, 1, h, w].
+
+        Worked out in a box of `height` by `width` cells around the outline; the rest is outside.
+        """
+        outline = outline - corner[:, None]
+        limit = torch.tensor([_HALF_W - width, _HALF_H - height])
+        box = (outline.mean(1) / 2 - torch.tensor([width / 2, height / 2])).round().long()
+        box = box.clamp(min=0).minimum(limit)
+        points = self._patch_half[:height, :width].reshape(1, -1, 2) + 2.0 * box[:, None]
+        inside = torch.tanh(signed_distance(points, outline) / _SOFT_PX).view(-1, 1, height, width)
+        return paste(inside.new_full((len(outline), 1, _HALF_H, _HALF_W), -1.0), inside, box)
+
+    def _mouth_interior(self, posed: Tensor, corner: Tensor) -> Tensor:
+        """Teeth, gums and tongue as the rig has them, on the half-resolution patch, [B, 5, h, w]."""
+        inside = posed[:, self._inside]
+        depth = (inside[..., 2] - inside[..., 2].amax(1, keepdim=True)) * _DEPTH_SHARPNESS
+        weight = depth.clamp(min=-30.0).exp()[:, None]
+        values = torch.cat([self._inside_values * weight, weight, torch.ones_like(weight)], 1)
+        place = (inside[..., :2] - corner[:, None] - 0.5) / 2.0
+        sums = splat(place, values, _HALF_H, _HALF_W)
+        return sums[:, :5] / sums[:, 5:6].clamp(min=1e-20) * sums[:, 6:].clamp(max=1.0)
+
+
+def _normals(rig: Rig) -> Tensor:
+    """Vertex normals of the neutral face, [V, 3]."""
+    corners = rig.neutral[rig.triangles]  # [T, 3, 3]
+    face = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = torch.zeros_like(rig.neutral).index_add_(0, rig.triangles.flatten(), face.repeat_interleave(3, 0))
+    return F.normalize(total, dim=1)
+
+
+def _fill(values: Tensor, coverage: Tensor) -> Tensor:
+    """Fill cells that nothing reached from ever coarser grids: `values` come multiplied by `coverage` (0 to 1).
+
+    Source: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4 (pull-push).
+    """
+    if values.shape[-1] <= 2:
+        return values / coverage.clamp(min=1e-6)
+    below = F.avg_pool2d(torch.cat([values, coverage], 1), 2) * 4.0
+    density = below[:, -1:].clamp(min=1e-6)
+    full = density.clamp(max=1.0)
+    coarse = _fill(below[:, :-1] / density * full, full)
+    return values + (1.0 - coverage) * F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _sampling(way: Tensor) -> Tensor:
+    """Offsets [B, 2, 128, 128] in frame px to positions in the photo, -1 to 1, same shape."""
+    cells = torch.arange(_GRID, dtype=way.dtype, device=way.device) * 2.0 + 1.0  # cell centres, px from the edge
+    grid = torch.stack(torch.meshgrid(cells, cells, indexing="xy"))
+    return (way + grid) / (FRAME_PX / 2) - 1.0
+
+
+def _sample(image: Tensor, at: Tensor) -> Tensor:
+    return F.grid_sample(image, at, padding_mode="border", align_corners=False)
+
+
+def cut(image: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
+    """The rectangle of each row at its own corner (x, y), [B, C, height, width]."""
+    rows = zip(image, corner.tolist(), strict=True)
+    return torch.stack([row[:, y : y + height, x : x + width] for row, (x, y) in rows])
+
+
+def paste(image: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
+    """A copy of `image` with each row's patch put back where `cut` took it."""
+    out = image.clone()
+    for row, piece, (x, y) in zip(out, patch, corner.tolist(), strict=True):
+        row[:, y : y + piece.shape[1], x : x + piece.shape[2]] = piece
+    return out

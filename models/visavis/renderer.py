@@ -1,0 +1,186 @@
+"""The house renderer's networks: what is learned about drawing a face.
+
+The rig's geometry (`models.visavis.geometry`) already carries the photo's pixels to where the controls want them. What
+it cannot know is painted by `PatchNet` in a patch around eyes and mouth: teeth, tongue and lip edges, closed lids, skin
+that was hidden, shading that moves.
+"""
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.rig import BLENDSHAPES
+from models.visavis.ict import Shape, weights
+
+FRAME_PX: Final = 256
+PATCH_H: Final = 144
+PATCH_W: Final = 128
+FINE_MAPS: Final = 9
+"""Channels of the full-resolution maps: warped photo 3, rigid upper-mouth layer 3, mouth, eyes, layer's mouth."""
+COARSE_MAPS: Final = 8
+"""Channels of the half-resolution maps: teeth up and down, soft parts, tooth normal x and z, coverage, flow x and y."""
+CONDITION: Final = 109
+"""Target expression 52, source expression 52, head yaw, pitch, roll and gaze yaw, pitch relative to the photo."""
+
+_FEATURES_FINE = 16
+_FEATURES_COARSE = 32
+_WIDTHS = (32, 56, 80)
+_FEATHER_PX = 8.0
+_ANGLE_UNIT_DEG = 15.0
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.2))
+
+
+def _up(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class IdentityEncoder(nn.Module):
+    """Features of one photo, computed once at enrolment and warped every frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = nn.Sequential(_conv(4, _FEATURES_FINE, 2), _conv(_FEATURES_FINE, _FEATURES_FINE))
+        self.coarse = nn.Sequential(
+            _conv(_FEATURES_FINE, _FEATURES_COARSE, 2), _conv(_FEATURES_COARSE, _FEATURES_COARSE)
+        )
+
+    def forward(self, photo: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode the frame of the photo.
+
+        Args:
+            photo: RGB, -1 to 1, and the photo's own mouth map, [B, 4, 256, 256].
+
+        Returns:
+            Features [B, 16, 128, 128] and [B, 32, 64, 64].
+        """
+        fine = self.fine(photo)
+        return fine, self.coarse(fine)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = _conv(width, width), nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x + self.second(self.first(x)), 0.2)
+
+
+class PatchNet(nn.Module):
+    """Paints the inner face: a U-net over the patch, fed with warped features and steered by the controls.
+
+    The steering is feature-wise modulation of the three coarser levels (Perez et al., "FiLM: Visual Reasoning with a
+    General Conditioning Layer", AAAI 2018, equation 1).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        w1, w2, w3 = _WIDTHS
+        self.join1 = _conv(4 * FINE_MAPS + COARSE_MAPS + _FEATURES_FINE, w1)
+        self.body1 = _conv(w1, w1)
+        self.down2 = _conv(w1, w2, 2)
+        self.join2 = _conv(w2 + _FEATURES_COARSE, w2)
+        self.body2 = _Residual(w2)
+        self.down3 = _conv(w2, w3, 2)
+        self.body3 = nn.ModuleList([_Residual(w3), _Residual(w3)])
+        self.rise3, self.up2, self.refine2 = nn.Conv2d(w3, w2, 1), _conv(2 * w2, w2), _conv(w2, w2)
+        self.rise2, self.up1, self.refine1 = nn.Conv2d(w2, w1, 1), _conv(2 * w1, w1), _conv(w1, w1)
+        self.leave = nn.Conv2d(w1, 4 * 4, 3, padding=1)
+        self.steer = nn.Sequential(nn.Linear(CONDITION, 128), nn.LeakyReLU(0.2), nn.Linear(128, 2 * (w1 + w2 + w3)))
+        self.splits = (w1, w1, w2, w2, w3, w3)
+
+    def forward(
+        self,
+        fine: Tensor,
+        coarse: Tensor,
+        features_fine: Tensor,
+        features_coarse: Tensor,
+        at: Tensor,
+        condition: Tensor,
+    ) -> Tensor:
+        """Paint one patch for each row.
+
+        Args:
+            fine: Maps at full resolution, [B, 9, 144, 128]; the first three channels are the warped photo, -1 to 1.
+            coarse: Maps at half resolution, [B, 8, 72, 64].
+            features_fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
+            features_coarse: Its coarser ones, [B, 32, 64, 64].
+            at: Where in the photo's frame each half-resolution pixel comes from, [B, 72, 64, 2], (x, y), -1 to 1.
+            condition: See `CONDITION`, [B, 109]; blendshapes 0 to 1, angles in units of 15 degrees.
+
+        Returns:
+            Painted patch, RGB -1 to 1 [B, 3, 144, 128].
+        """
+        steer = self.steer(condition)[:, :, None, None]
+        gain1, shift1, gain2, shift2, gain3, shift3 = steer.split(self.splits, dim=1)
+        warped1 = F.grid_sample(features_fine, at, padding_mode="border", align_corners=False)
+        at2 = F.avg_pool2d(at.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+        warped2 = F.grid_sample(features_coarse, at2, padding_mode="border", align_corners=False)
+
+        # full resolution lives in the channels of the half resolution: wide convolutions keep a CPU busy, narrow do not
+        x1 = self.join1(torch.cat([F.pixel_unshuffle(fine, 2), coarse, warped1], 1))
+        x1 = self.body1(x1 * (1 + gain1) + shift1)
+        x2 = self.body2(self.join2(torch.cat([self.down2(x1), warped2], 1)) * (1 + gain2) + shift2)
+        x3 = self.down3(x2) * (1 + gain3) + shift3
+        for block in self.body3:
+            x3 = block(x3)
+        y2 = self.refine2(self.up2(torch.cat([_up(self.rise3(x3)), x2], 1)))
+        y1 = self.refine1(self.up1(torch.cat([_up(self.rise2(y2)), x1], 1)))
+        out = F.pixel_shuffle(self.leave(y1), 2)
+        painted, share = torch.tanh(out[:, :3]), torch.sigmoid(out[:, 3:] - 1.0)
+        warped = fine[:, :3]
+        return warped + share * (painted - warped)
+
+
+def map_shapes() -> tuple[tuple[int, ...], ...]:
+    """Shapes of `PatchNet.forward`'s arguments for one row, without the batch."""
+    half_h, half_w = PATCH_H // 2, PATCH_W // 2
+    return (
+        (FINE_MAPS, PATCH_H, PATCH_W),
+        (COARSE_MAPS, half_h, half_w),
+        (_FEATURES_FINE, FRAME_PX // 2, FRAME_PX // 2),
+        (_FEATURES_COARSE, FRAME_PX // 4, FRAME_PX // 4),
+        (half_h, half_w, 2),
+        (CONDITION,),
+    )
+
+
+def condition(shape: Shape, own: Tensor, controls: Tensor) -> Tensor:
+    """What steers `PatchNet`: where the face goes and where the photo has it.
+
+    Args:
+        shape: The persons.
+        own: Controls relative to rest that the photo shows, [B, 57].
+        controls: Controls of the frame, [B, 57].
+
+    Returns:
+        [B, 109], see `CONDITION`.
+    """
+    turn = (controls[:, len(BLENDSHAPES) :] - own[:, len(BLENDSHAPES) :]) / _ANGLE_UNIT_DEG
+    return torch.cat([weights(shape, controls), weights(shape, own), turn], 1)
+
+
+def blend(frame: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
+    """Put painted patches into their frames, fading over 8 px at the patch's edge.
+
+    Args:
+        frame: [B, 3, 256, 256], -1 to 1. Modified.
+        patch: [B, 3, 144, 128], -1 to 1.
+        corner: Upper left pixel of each patch, [B, 2] (x, y), int64.
+
+    Returns:
+        `frame`.
+    """
+    rows, columns = (torch.arange(n, device=frame.device) + 0.5 for n in (PATCH_H, PATCH_W))
+    inward = torch.minimum(
+        torch.minimum(rows, PATCH_H - rows)[:, None], torch.minimum(columns, PATCH_W - columns)[None]
+    )
+    share = (inward / _FEATHER_PX).clamp(max=1.0)
+    for row, piece, (x, y) in zip(frame, patch, corner.tolist(), strict=True):
+        row[:, y : y + PATCH_H, x : x + PATCH_W].lerp_(piece, share)
+    return frame
