@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from models.rig import BLENDSHAPES, INDEX
 from models.visavis.ict import BLINK, NECK_CM, Rig, Shape, eye_centres, person, rotation
@@ -58,9 +59,19 @@ def _priors(grimace: float) -> Tensor:
     return prior
 
 
-def _point_weights() -> Tensor:
+def _tracking_priors() -> Tensor:
+    """With the identity known a grimace is a grimace, and speech opens the mouth by the jaw first."""
+    prior = _priors(1.5)
+    prior[_columns("jawOpen")] = 0.3
+    prior[_columns("mouthLowerDown", "mouthUpperUp", "mouthSmile", "mouthStretch", "mouthPress", "mouthClose")] = 0.7
+    prior[_columns("mouthDimple", "mouthFrown", "jawForward", "mouthShrug")] = 3.0
+    return prior
+
+
+def _point_weights(mouth: float) -> Tensor:
     weight = torch.ones(68, dtype=torch.float64)
-    weight[:17], weight[17:27], weight[36:] = 0.35, 0.8, 1.5
+    weight[:17], weight[17:27], weight[36:48], weight[48:] = 0.35, 0.8, 1.5, mouth
+    weight[[62, 66]] *= 1.5  # whether the lips touch
     return weight
 
 
@@ -72,15 +83,23 @@ def _project(x: Tensor, base: Tensor, modes: Tensor) -> Tensor:
 
 
 def _gauss_newton(
-    base: Tensor, modes: Tensor, prior: Tensor, signed: int, points: Tensor, start: Tensor, iterations: int
+    base: Tensor,
+    modes: Tensor,
+    prior: Tensor,
+    signed: int,
+    points: Tensor,
+    start: Tensor,
+    iterations: int,
+    mouth: float = 1.5,
 ) -> Tensor:
     """Weights of `modes` [M, 68, 3] and pose that bring `base` [68, 3] or [B, 68, 3] onto `points` [B, 68, 2].
 
-    The first `signed` modes may be negative, the others are pushed to 0 and above. Returns [B, 6 + M].
+    The first `signed` modes may be negative, the others are pushed to 0 and above; `mouth` is the weight of its points.
+    Returns [B, 6 + M].
     """
     batch, count = len(points), _POSE + len(modes)
     scale0 = start[:, 3].clone()
-    weight = _point_weights().repeat_interleave(2) * _POINTS_PER_CM / scale0[:, None]  # [B, 136]
+    weight = _point_weights(mouth).repeat_interleave(2) * _POINTS_PER_CM / scale0[:, None]  # [B, 136]
     x = torch.cat([start, start.new_zeros(batch, len(modes))], 1)
     diagonal = torch.arange(count)
     flip = points.new_tensor([1.0, -1.0])
@@ -101,7 +120,7 @@ def _gauss_newton(
         stiff[:, _POSE:] = prior**2
         negative = x < 0
         negative[:, : _POSE + signed] = False
-        stiff = stiff + 100.0 * negative
+        stiff = stiff + 3e3 * negative
         normal = jacobian.mT @ jacobian
         gradient = (jacobian.mT @ error[..., None]).squeeze(-1) + stiff * x
         normal[:, diagonal, diagonal] += stiff
@@ -139,28 +158,62 @@ def fit(rig: Rig, points68_px: Tensor, iris_px: Tensor) -> Shape:
     identity = both[:, _POSE : _POSE + len(identities)]
     own = base + torch.einsum("bm,mpc->bpc", identity, identities)
     x = _gauss_newton(own, shapes, _priors(4.0), 0, points, both[:, :_POSE], 6)
-    return _shape(rig, identity, x, own, shapes, points, iris_px[None].double())[0]
+    shape = _shapes(rig, identity, x, own, shapes, points, iris_px[None].double())[0]
+    shape = replace(shape, rest=rest_expression(rig, shape))
+    return replace(shape, blink_gain=blink_gain(rig, shape))
 
 
-def track(rig: Rig, shape: Shape, points68_px: Tensor, iris_px: Tensor) -> list[Shape]:
+def mark_offset_cm(rig: Rig, shape: Shape, points68_px: Tensor) -> Tensor:
+    """Where the points of a person at rest lie off the rig's, [68, 3] cm in the rig's frame, mean over pictures.
+
+    Args:
+        rig: The whole rig.
+        shape: The person, from `fit`.
+        points68_px: Pictures of the person at rest, [N, 68, 2], px.
+    """
+    points = points68_px.double()
+    own = _marks_at_rest(rig, shape)
+    none = own.new_zeros(0, 68, 3)
+    x = _gauss_newton(own, none, own.new_zeros(0), 0, points, _start(points, own[0]), 8)
+    off = (points - _project(x, own, none)) / x[:, 3, None, None] * points.new_tensor([1.0, -1.0])
+    return (functional.pad(off, (0, 1)) @ rotation(torch.rad2deg(x[:, :3]))).mean(0).float()
+
+
+def _marks_at_rest(rig: Rig, shape: Shape) -> Tensor:
+    small = rig.subset(rig.landmarks68)
+    return (person(small, shape) + torch.einsum("k,kpc->pc", shape.rest, small.expression)).double()
+
+
+def track(rig: Rig, shape: Shape, points68_px: Tensor, iris_px: Tensor, offset_cm: Tensor | None = None) -> list[Shape]:
     """Fit pose, expression and gaze of a person whose identity `shape` knows, in many pictures at once.
+
+    The expression is looked for as rest plus controls of 0 and above, so a closed mouth has controls near 0.
 
     Args:
         rig: The whole rig.
         shape: The person, from `fit`.
         points68_px: [N, 68, 2], px.
         iris_px: [N, 2, 2], px, as for `fit`.
+        offset_cm: What `mark_offset_cm` gave, so that the person at rest has controls of 0 in these pictures.
+
+    Returns:
+        The person in each picture, with the rest and blink gain of `shape`.
     """
     points = points68_px.double()
-    marks = rig.landmarks68
-    shapes = rig.expression[:, marks].double()
-    own = person(rig.subset(marks), shape).double()
-    x = _gauss_newton(own, shapes, _priors(4.0), 0, points, _start(points, own[0]), 10)
+    shapes = rig.expression[:, rig.landmarks68].double()
+    own = _marks_at_rest(rig, shape)
+    if offset_cm is not None:
+        own = own + offset_cm.double()
+    x = _gauss_newton(own, shapes, _tracking_priors(), 0, points, _start(points, own[0]), 12, mouth=5.0)
     identity = shape.identity.double().expand(len(points), -1)
-    return _shape(rig, identity, x, own, shapes, points, iris_px.double())
+    tracked = _shapes(rig, identity, x, own, shapes, points, iris_px.double())
+    return [
+        replace(found, expression=shape.rest + found.expression, rest=shape.rest, blink_gain=shape.blink_gain)
+        for found in tracked
+    ]
 
 
-def _shape(
+def _shapes(
     rig: Rig, identity: Tensor, x: Tensor, own: Tensor, shapes: Tensor, points: Tensor, iris_px: Tensor
 ) -> list[Shape]:
     scale, angles, expression = x[:, 3], torch.rad2deg(x[:, :3]), x[:, _POSE:]
@@ -173,9 +226,7 @@ def _shape(
     for i in range(len(x)):
         values = (identity[i], expression[i], expression[i], angles[i], scale[i], centre[i], zero[i], zero[i, 0] + 1)
         shape = Shape(*(value.float() for value in values), residual_cm=residual[i].float())
-        shape = replace(shape, gaze_deg=_gaze(rig, shape, iris_px[i].float()))
-        shape = replace(shape, rest=rest_expression(rig, shape))
-        out.append(replace(shape, blink_gain=blink_gain(rig, shape)))
+        out.append(replace(shape, gaze_deg=_gaze(rig, shape, iris_px[i].float())))
     return out
 
 
