@@ -1,0 +1,225 @@
+"""The HTTP face of the server: a FastAPI application around one `Service`."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, UploadFile
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
+from starlette.routing import Match, Mount
+from starlette.types import Scope
+
+from models.registry import SYSTEMS, load_system
+from models.system import System
+from stream import http_errors, metrics
+from stream.body_limit import BodyLimit
+from stream.config import MAX_LOOKAHEAD_MS, ServeConfig
+from stream.describe import describe
+from stream.identities import Identity, IdentityStore
+from stream.service import Service
+from stream.types import JSON, SessionOptions
+
+MAX_PHOTO_BYTES: Final = 10_000_000
+MULTIPART_BYTES: Final = 16_384  # room for boundaries, headers and the name around a photo
+MAX_JSON_BYTES: Final = 262_144
+PAGE_DIR: Final = Path(__file__).parent.parent / "web_client" / "dist"
+
+
+class Options(BaseModel):
+    """What a caller may choose; the server's own defaults stand in for what is left out."""
+
+    lookahead_ms: Annotated[int, Field(ge=0, le=MAX_LOOKAHEAD_MS)] | None = None
+    idle: bool = True
+    voice: bool = True
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class Offer(BaseModel):
+    """A browser's offer; `identity` None takes the first there is."""
+
+    sdp: str
+    type: Literal["offer"]
+    identity: str | None = None
+    options: Options = Options()
+
+
+def create_app(
+    config: ServeConfig,
+    *,
+    system: System | None = None,
+    make_store: Callable[..., IdentityStore] = IdentityStore,
+    on_failure: Callable[[], None] | None = None,
+) -> FastAPI:
+    """The application; it begins to load its system when the ASGI lifespan starts.
+
+    Args:
+        config: What the server was told.
+        system: To be used instead of loading the one that `config` names.
+        make_store: Makes the store of identities.
+        on_failure: Called when the system could not be loaded.
+    """
+    service = Service(config, lambda: system or load_system(config.system), make_store, on_failure)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    # the interactive pages of FastAPI fetch their scripts from elsewhere; ours must work without a network
+    app = FastAPI(title="visavis", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
+    http_errors.install(app)
+    app.add_middleware(
+        BodyLimit,
+        default_bytes=MAX_JSON_BYTES,
+        by_path={"/v1/identities": MAX_PHOTO_BYTES + MULTIPART_BYTES},
+    )
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=config.allow_origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["content-type"],
+        expose_headers=["location", "retry-after"],
+    )
+    app.include_router(_router)
+    page_dir = config.page_dir or PAGE_DIR
+    if page_dir.is_dir():
+        app.router.routes.append(_Page("/", _PageFiles(directory=page_dir, html=True), name="page"))
+    return app
+
+
+def _service(request: Request) -> Service:
+    return request.app.state.service
+
+
+Owner = Annotated[Service, Depends(_service)]
+_router = APIRouter()
+
+
+@_router.post("/v1/sessions", status_code=201)
+async def open_session(offer: Offer, service: Owner, response: Response) -> dict[str, JSON]:
+    """Answer a browser's offer: a face speaks from now on."""
+    chosen = offer.options
+    lookahead_ms = service.config.lookahead_ms if chosen.lookahead_ms is None else chosen.lookahead_ms
+    options = SessionOptions(lookahead_ms, chosen.idle, chosen.voice, chosen.seed)
+    session = await service.open_session(offer.sdp, offer.type, offer.identity, options)
+    response.headers["location"] = f"/v1/sessions/{session.id}"
+    return {
+        "id": session.id,
+        "sdp": session.answer_sdp,
+        "type": "answer",
+        "lookahead_ms": session.lookahead_ms,
+        "identity": session.identity_id,
+    }
+
+
+@_router.get("/v1/sessions/{session_id}")
+async def show_session(session_id: str, service: Owner) -> dict[str, JSON]:
+    """State, latency of each stage, what was dropped."""
+    return service.registry.get(session_id).snapshot()
+
+
+@_router.delete("/v1/sessions/{session_id}", status_code=204)
+async def close_session(session_id: str, service: Owner) -> None:
+    """End a session."""
+    await service.registry.close(session_id, "closed by the client")
+
+
+@_router.post("/v1/identities", status_code=201)
+async def add_identity(
+    photo: Annotated[UploadFile, File()], service: Owner, name: Annotated[str, Form()] = ""
+) -> dict[str, JSON]:
+    """Enrol a portrait."""
+    data = await photo.read()
+    return _identity_json(await service.store.add(data, name or Path(photo.filename or "").stem))
+
+
+@_router.get("/v1/identities")
+async def list_identities(service: Owner) -> dict[str, JSON]:
+    """Everyone who can be drawn."""
+    return {"identities": [_identity_json(identity) for identity in service.store.all()]}
+
+
+@_router.get("/v1/identities/{identity_id}/photo", response_class=Response)
+async def show_identity(identity_id: str, service: Owner) -> Response:
+    """The person at rest, framed as in a session."""
+    data = await service.store.picture(identity_id)
+    return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=60"})
+
+
+@_router.get("/v1/systems")
+async def list_systems(service: Owner) -> dict[str, list[dict[str, object]]]:
+    """The systems that can draw, the active one first and with what it obeys."""
+    active = service.system
+    others = [name for name in SYSTEMS if name != active.name]
+    return {"systems": [{**describe(active), "active": True}, *({"name": name, "active": False} for name in others)]}
+
+
+@_router.get("/v1/config")
+async def show_config(service: Owner) -> dict[str, JSON]:
+    """What a page needs before it connects; `ice_servers` are the browser's `RTCIceServer`."""
+    servers: list[JSON] = []
+    for server in service.config.ice_servers:
+        entry: dict[str, JSON] = {"urls": list(server.urls)}
+        if server.username is not None:
+            entry |= {"username": server.username, "credential": server.credential}
+        servers.append(entry)
+    return {
+        "ice_servers": servers,
+        "lookahead_ms": service.config.lookahead_ms,
+        "max_photo_bytes": MAX_PHOTO_BYTES,
+    }
+
+
+@_router.get("/healthz")
+async def is_alive() -> dict[str, JSON]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@_router.get("/readyz")
+async def is_ready(service: Owner) -> JSONResponse:
+    """Whether a caller would get a face at once."""
+    if service.failure is not None:
+        return http_errors.error_json(503, "failed", f"the system could not be loaded: {service.failure}")
+    if not service.ready:
+        return http_errors.error_json(503, "not_ready", "the system is still being loaded", {"Retry-After": "2"})
+    return JSONResponse({"status": "ready"})
+
+
+@_router.get("/metrics", response_class=Response)
+async def show_metrics(service: Owner) -> Response:
+    """Counters for Prometheus."""
+    return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+
+def _identity_json(identity: Identity) -> dict[str, JSON]:
+    return {
+        "id": identity.id,
+        "name": identity.name,
+        "demo": identity.demo,
+        "photo": f"/v1/identities/{identity.id}/photo",
+    }
+
+
+class _Page(Mount):
+    """The page, which must not hide that an address of the API knows a method not."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+class _PageFiles(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"  # asks again each time; unchanged files cost a 304
+        return response

@@ -1,0 +1,26 @@
+"""A system in words and numbers: what `visavis systems` and `GET /v1/systems` tell."""
+
+from typing import TypedDict
+
+from models.system import System
+
+
+class SystemFacts(TypedDict):
+    """What a system needs and what it can obey; see `models.system.System`."""
+
+    name: str
+    front_end: str
+    lookahead_ms: list[int]
+    frame_px: int
+    controls: list[str]
+
+
+def describe(system: System) -> SystemFacts:
+    """The facts of a loaded system, ready for JSON."""
+    return {
+        "name": system.name,
+        "front_end": system.front_end,
+        "lookahead_ms": list(system.lookahead_ms),
+        "frame_px": system.frame_px,
+        "controls": sorted(system.controls),
+    }

@@ -1,0 +1,340 @@
+"""Everyone who can be drawn: the bundled demo identities and the photos that callers uploaded.
+
+Features are computed once for each photo, system and version, kept on disk, and the newest in memory.
+"""
+
+import asyncio
+import hashlib
+import io
+import json
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, cast
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+import models
+from models.errors import IdentityError
+from models.system import FRAME_MS, SAMPLE_RATE_HZ, IdentityState, System
+from stream.config import PHOTO_SUFFIXES
+from stream.drive import Drive
+from stream.errors import BusyError, UnknownIdentityError
+from stream.worker import ModelWorker
+
+logger = logging.getLogger(__name__)
+
+DEMO_DIR: Final = Path(models.__file__).parent / "identities"
+MAX_UPLOADS: Final = 200  # on disk; the one whose photo is oldest goes
+MAX_WAITING: Final = 4  # enrolments at a time; each holds a photo in memory
+MEMORY_BYTES: Final = 128 << 20
+NAME_CHARS: Final = 40
+
+Photo = NDArray[np.uint8]  # RGB, [H, W, 3]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person who can be drawn.
+
+    Attributes:
+        id: What a session asks for.
+        name: For people.
+        demo: Whether it came with the package.
+        path: The photo.
+        digest: SHA-256 of the photo as it was given; features are kept under it.
+    """
+
+    id: str
+    name: str
+    demo: bool
+    path: Path
+    digest: str
+
+
+class IdentityStore:
+    """The identities that one server knows. All methods belong to the event loop; the work goes to the worker."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        worker: ModelWorker,
+        system: System,
+        *,
+        demo_dir: Path = DEMO_DIR,
+        decode: Callable[[bytes], Photo] | None = None,
+        on_enrolled: Callable[[float, Exception | None], None] | None = None,
+    ) -> None:
+        """Read what is there already.
+
+        Args:
+            data_dir: Is made if it is not there.
+            worker: Runs the enrolments, aside from the frames.
+            system: Whose features are computed.
+            demo_dir: Photos named after the identity.
+            decode: Photo file to pixels; `models.visavis.enrol.load_photo` unless given.
+            on_enrolled: Told how many seconds an enrolment took and how it failed, if it did.
+        """
+        self._worker = worker
+        self._system = system
+        self._decode = decode or _load_photo
+        self._on_enrolled = on_enrolled
+        self._uploads_dir = data_dir / "uploads"
+        self._features_dir = data_dir / "features"
+        for folder in (self._uploads_dir, self._features_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._known = {identity.id: identity for identity in (*_demos(demo_dir), *_uploads(self._uploads_dir))}
+        self._erase_outdated()
+        self._memory: OrderedDict[str, IdentityState] = OrderedDict()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._waiting = 0
+
+    def all(self) -> list[Identity]:
+        """Everyone: demo identities by name, then uploads, newest first."""
+        return list(self._known.values())
+
+    def find(self, identity_id: str) -> Identity:
+        """One identity.
+
+        Raises:
+            UnknownIdentityError: If nobody has this id.
+        """
+        try:
+            return self._known[identity_id]
+        except KeyError:
+            raise UnknownIdentityError(identity_id) from None
+
+    async def features(self, identity_id: str) -> IdentityState:
+        """The features of one identity: from memory, else from disk, else by enrolling the photo.
+
+        Raises:
+            UnknownIdentityError: If nobody has this id.
+            PhotoError: If a stored photo suits this system no more.
+            BusyError: If too many enrolments wait already.
+        """
+        identity = self.find(identity_id)
+        key = self._key(identity.digest)
+        if key in self._memory:
+            return self._remember(key, self._memory[key])
+        async with self._lock(key):
+            if key in self._memory:
+                return self._remember(key, self._memory[key])
+            state = await asyncio.to_thread(_load_features, self._features_dir / f"{key}.safetensors")
+            if state is None:
+                data = await asyncio.to_thread(identity.path.read_bytes)
+                state, _ = await self._enroll(data)
+                await asyncio.to_thread(_save_features, self._features_dir / f"{key}.safetensors", state)
+            return self._remember(key, state)
+
+    async def picture(self, identity_id: str) -> bytes:
+        """The person at rest as a session would draw them: JPEG, `frame_px` square.
+
+        Raises:
+            As `features` does.
+        """
+        path = self._features_dir / f"{self._key(self.find(identity_id).digest)}.jpg"
+        if path.is_file():
+            return await asyncio.to_thread(path.read_bytes)
+        state = await self.features(identity_id)
+        frame = await self._worker.run(partial(draw_at_rest, self._system, state))
+        assert frame is not None  # no deadline was set
+        data = await asyncio.to_thread(_to_jpeg, frame)
+        await asyncio.to_thread(_write, path, data)
+        return data
+
+    async def add(self, data: bytes, name: str) -> Identity:
+        """Enrol an uploaded photo and keep it; the same photo again is the same identity.
+
+        Only a copy without the file's metadata (place, camera, time) is stored.
+
+        Args:
+            data: The file as uploaded.
+            name: For people; cut to 40 characters.
+
+        Raises:
+            PhotoError: If the photo cannot be used.
+            BusyError: If too many enrolments wait already.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        identity_id = f"u-{digest[:16]}"
+        key = self._key(digest)
+        async with self._lock(key):
+            if identity_id in self._known:
+                return self._known[identity_id]
+            state, photo = await self._enroll(data)
+            path = self._uploads_dir / f"{identity_id}.jpg"
+            identity = Identity(identity_id, name.strip()[:NAME_CHARS] or "Uploaded photo", False, path, digest)
+            await asyncio.to_thread(_save_features, self._features_dir / f"{key}.safetensors", state)
+            await asyncio.to_thread(_save_upload, identity, photo)
+            self._remember(key, state)
+        await asyncio.to_thread(self._erase, self._insert(identity))
+        return identity
+
+    async def enroll_all(self) -> None:
+        """Compute what is missing of the demo identities, so that choosing one is instant."""
+        for identity in self.all():
+            if identity.demo:
+                await self.picture(identity.id)
+
+    async def _enroll(self, data: bytes) -> tuple[IdentityState, Photo]:
+        if self._waiting >= MAX_WAITING:
+            raise BusyError("places in the enrolment queue", MAX_WAITING, retry_after_s=5)
+        self._waiting += 1
+        failure: Exception | None = None
+        started_s = time.monotonic()
+        try:
+            return await self._worker.run_aside(partial(self._decode_and_enroll, data))
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            self._waiting -= 1
+            if self._on_enrolled is not None:
+                self._on_enrolled(time.monotonic() - started_s, failure)
+
+    def _decode_and_enroll(self, data: bytes) -> tuple[IdentityState, Photo]:
+        photo = self._decode(data)
+        return self._system.enroll(photo), photo
+
+    def _key(self, digest: str) -> str:
+        return f"{digest[:32]}-{self._system.name}-{self._system.identity_version}"
+
+    def _lock(self, key: str) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    def _remember(self, key: str, state: IdentityState) -> IdentityState:
+        self._memory[key] = state
+        self._memory.move_to_end(key)
+        while len(self._memory) > 1 and sum(kept.bytes for kept in self._memory.values()) > MEMORY_BYTES:
+            self._memory.popitem(last=False)
+        return state
+
+    def _insert(self, identity: Identity) -> list[Identity]:
+        """Make it known as the newest upload; returns those that no longer fit."""
+        demos = [known for known in self._known.values() if known.demo]
+        uploads = [identity, *(known for known in self._known.values() if not known.demo)]
+        self._known = {known.id: known for known in (*demos, *uploads[:MAX_UPLOADS])}
+        return uploads[MAX_UPLOADS:]
+
+    def _erase(self, identities: list[Identity]) -> None:
+        for identity in identities:
+            for path in (identity.path, identity.path.with_suffix(".json")):
+                path.unlink(missing_ok=True)
+            for path in self._features_dir.glob(f"{identity.digest[:32]}-*"):
+                path.unlink(missing_ok=True)
+
+    def _erase_outdated(self) -> None:
+        current = f"-{self._system.name}-{self._system.identity_version}"
+        for path in self._features_dir.glob(f"*-{self._system.name}-*"):
+            if not path.stem.endswith(current):
+                path.unlink(missing_ok=True)
+
+
+def draw_at_rest(system: System, state: IdentityState) -> Photo:
+    """One frame in silence, without idle life: [frame_px, frame_px, 3], uint8."""
+    drive = Drive(system, state, idle=False)
+    frame: Tensor | None = None
+    while frame is None:
+        for due in drive.push(np.zeros(FRAME_MS * SAMPLE_RATE_HZ // 1000, np.float32)):
+            frame = drive.draw(due)
+            break
+    levels = ((frame[0].permute(1, 2, 0) + 1.0) * 127.5).round().clamp(0, 255)
+    return levels.byte().numpy()
+
+
+def enroll_file(system: System, path: Path) -> IdentityState:
+    """The features of a portrait, or those that `visavis enroll` wrote (.safetensors).
+
+    Raises:
+        PhotoError: If the portrait cannot be used.
+        IdentityError: If the features are none of this system's.
+    """
+    if path.suffix != ".safetensors":
+        return system.enroll(_load_photo(path.read_bytes()))
+    want = f"system {system.name}, version {system.identity_version}"
+    try:
+        state = IdentityState.load(path)
+    except SafetensorError:
+        raise IdentityError(f"{path}, which is damaged", want) from None
+    if (state.system, state.version) != (system.name, system.identity_version):
+        raise IdentityError(f"system {state.system}, version {state.version}", want)
+    return state
+
+
+def _load_photo(data: bytes) -> Photo:
+    from models.visavis.enrol import load_photo
+
+    return load_photo(data)
+
+
+def _demos(folder: Path) -> list[Identity]:
+    photos = sorted(path for path in folder.glob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    return [
+        Identity(path.stem, path.stem.replace("_", " ").title(), True, path, _digest(path.read_bytes()))
+        for path in photos
+    ]
+
+
+def _uploads(folder: Path) -> list[Identity]:
+    """What `_save_upload` wrote, newest first; a half-written one is left out."""
+    found: list[Identity] = []
+    for note in sorted(folder.glob("u-*.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        photo = note.with_suffix(".jpg")
+        try:
+            fields = cast(dict[str, str], json.loads(note.read_text("utf-8")))
+            identity = Identity(note.stem, fields["name"], False, photo, fields["digest"])
+        except (ValueError, KeyError, TypeError):
+            logger.warning("upload %s: its note is damaged; left out", note.stem)
+            continue
+        if photo.is_file():
+            found.append(identity)
+    return found
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _load_features(path: Path) -> IdentityState | None:
+    if not path.is_file():
+        return None
+    try:
+        return IdentityState.load(path)
+    except (IdentityError, SafetensorError, OSError, ValueError):
+        logger.warning("features %s are damaged; enrolling again", path.name)
+        return None
+
+
+def _save_features(path: Path, state: IdentityState) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    state.save(part)
+    part.replace(path)
+
+
+def _save_upload(identity: Identity, photo: Photo) -> None:
+    _write(identity.path, _to_jpeg(photo))
+    note = json.dumps({"name": identity.name, "digest": identity.digest})
+    _write(identity.path.with_suffix(".json"), note.encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _to_jpeg(photo: Photo) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(photo).save(out, "JPEG", quality=95, subsampling=0)
+    return out.getvalue()
