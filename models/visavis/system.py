@@ -54,6 +54,7 @@ class Visavis:
     """The house model. See MODEL_CARD.md for what its weights were trained on."""
 
     name: Final = "visavis"
+    identity_version: Final = IDENTITY_VERSION
     front_end: Final = "log_mel80"
     lookahead_ms: Final = LOOKAHEADS_MS
     frame_px: Final = FRAME_PX
