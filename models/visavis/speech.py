@@ -47,7 +47,7 @@ class SpeechNet(nn.Module):
     lips do not tremble in room noise.
     """
 
-    HIDDEN: Final = 256
+    HIDDEN: Final = 192
     LAYERS: Final = 2
     GATE_SHUT: Final = 0.2
     GATE_OPEN: Final = 0.6
@@ -55,15 +55,17 @@ class SpeechNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.spectrum = nn.Sequential(
-            nn.Conv1d(HOPS_PER_FRAME, 32, 5, stride=2, padding=2),
+            nn.Conv1d(HOPS_PER_FRAME, 24, 5, stride=2, padding=2),
             nn.SiLU(),
-            nn.Conv1d(32, 32, 5, stride=2, padding=2),
+            nn.Conv1d(24, 24, 5, stride=2, padding=2),
             nn.SiLU(),
             nn.Flatten(),
         )
-        self.embed = nn.Sequential(nn.Linear(32 * BANDS // 4 + 3, 192), nn.SiLU())
-        self.memory = nn.GRU(192, self.HIDDEN, self.LAYERS, batch_first=True)
-        self.head = nn.Sequential(nn.Linear(self.HIDDEN + 3, 128), nn.SiLU(), nn.Linear(128, len(SPEECH) + 1))
+        self.embed = nn.Sequential(nn.Linear(24 * BANDS // 4 + 3, 128), nn.SiLU())
+        self.memory = nn.GRU(128, self.HIDDEN, self.LAYERS, batch_first=True)
+        last = nn.Linear(96, len(SPEECH) + 1)
+        nn.init.constant_(last.bias[:-1], -2.5)  # most controls are near 0 most of the time
+        self.head = nn.Sequential(nn.Linear(self.HIDDEN + 3, 96), nn.SiLU(), last)
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> "SpeechNet":
@@ -97,7 +99,7 @@ class SpeechNet(nn.Module):
         return controls[:, 0]
 
     def forward(self, values: Tensor, lookahead_ms: Tensor) -> tuple[Tensor, Tensor]:
-        """Whole clips: hops [B, F, 4, 80] and look-ahead [B] to controls [B, F, 19] and voice logits' belief [B, F]."""
+        """Whole clips: hops [B, F, 4, 80] and look-ahead [B] to controls [B, F, 19] and belief in speech [B, F]."""
         return self._run(values, lookahead_ms, self.init_state(values.shape[0]))
 
     def _run(self, values: Tensor, lookahead_ms: Tensor, state: SpeechState) -> tuple[Tensor, Tensor]:
