@@ -1,6 +1,6 @@
 """The HTTP face of the server: a FastAPI application around one `Service`."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -21,12 +21,14 @@ from stream.config import MAX_LOOKAHEAD_MS, ServeConfig
 from stream.describe import describe
 from stream.identities import Identity, IdentityStore
 from stream.service import Service
-from stream.types import JSON, SessionOptions
+from stream.types import SessionOptions
 
 MAX_PHOTO_BYTES: Final = 10_000_000
 MULTIPART_BYTES: Final = 16_384  # room for boundaries, headers and the name around a photo
 MAX_JSON_BYTES: Final = 262_144
 PAGE_DIR: Final = Path(__file__).parent.parent / "web_client" / "dist"
+
+Facts = Mapping[str, object]  # a JSON object; pydantic cannot read the recursive `stream.types.JSON`
 
 
 class Options(BaseModel):
@@ -104,7 +106,7 @@ _router = APIRouter()
 
 
 @_router.post("/v1/sessions", status_code=201)
-async def open_session(offer: Offer, service: Owner, response: Response) -> dict[str, JSON]:
+async def open_session(offer: Offer, service: Owner, response: Response) -> Facts:
     """Answer a browser's offer: a face speaks from now on."""
     chosen = offer.options
     lookahead_ms = service.config.lookahead_ms if chosen.lookahead_ms is None else chosen.lookahead_ms
@@ -121,7 +123,7 @@ async def open_session(offer: Offer, service: Owner, response: Response) -> dict
 
 
 @_router.get("/v1/sessions/{session_id}")
-async def show_session(session_id: str, service: Owner) -> dict[str, JSON]:
+async def show_session(session_id: str, service: Owner) -> Facts:
     """State, latency of each stage, what was dropped."""
     return service.registry.get(session_id).snapshot()
 
@@ -135,14 +137,14 @@ async def close_session(session_id: str, service: Owner) -> None:
 @_router.post("/v1/identities", status_code=201)
 async def add_identity(
     photo: Annotated[UploadFile, File()], service: Owner, name: Annotated[str, Form()] = ""
-) -> dict[str, JSON]:
+) -> Facts:
     """Enrol a portrait."""
     data = await photo.read()
     return _identity_json(await service.store.add(data, name or Path(photo.filename or "").stem))
 
 
 @_router.get("/v1/identities")
-async def list_identities(service: Owner) -> dict[str, JSON]:
+async def list_identities(service: Owner) -> Facts:
     """Everyone who can be drawn."""
     return {"identities": [_identity_json(identity) for identity in service.store.all()]}
 
@@ -155,7 +157,7 @@ async def show_identity(identity_id: str, service: Owner) -> Response:
 
 
 @_router.get("/v1/systems")
-async def list_systems(service: Owner) -> dict[str, list[dict[str, object]]]:
+async def list_systems(service: Owner) -> Facts:
     """The systems that can draw, the active one first and with what it obeys."""
     active = service.system
     others = [name for name in SYSTEMS if name != active.name]
@@ -163,11 +165,11 @@ async def list_systems(service: Owner) -> dict[str, list[dict[str, object]]]:
 
 
 @_router.get("/v1/config")
-async def show_config(service: Owner) -> dict[str, JSON]:
+async def show_config(service: Owner) -> Facts:
     """What a page needs before it connects; `ice_servers` are the browser's `RTCIceServer`."""
-    servers: list[JSON] = []
+    servers: list[Facts] = []
     for server in service.config.ice_servers:
-        entry: dict[str, JSON] = {"urls": list(server.urls)}
+        entry: dict[str, object] = {"urls": list(server.urls)}
         if server.username is not None:
             entry |= {"username": server.username, "credential": server.credential}
         servers.append(entry)
@@ -179,7 +181,7 @@ async def show_config(service: Owner) -> dict[str, JSON]:
 
 
 @_router.get("/healthz")
-async def is_alive() -> dict[str, JSON]:
+async def is_alive() -> Facts:
     """Whether the process answers."""
     return {"status": "ok"}
 
@@ -200,7 +202,7 @@ async def show_metrics(service: Owner) -> Response:
     return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
-def _identity_json(identity: Identity) -> dict[str, JSON]:
+def _identity_json(identity: Identity) -> Facts:
     return {
         "id": identity.id,
         "name": identity.name,

@@ -62,7 +62,11 @@ class Identity:
 
 
 class IdentityStore:
-    """The identities that one server knows. All methods belong to the event loop; the work goes to the worker."""
+    """The identities that one server knows. All methods belong to the event loop; the work goes to the worker.
+
+    Attributes:
+        waiting: Enrolments that run or wait now.
+    """
 
     def __init__(
         self,
@@ -96,7 +100,7 @@ class IdentityStore:
         self._erase_outdated()
         self._memory: OrderedDict[str, IdentityState] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._waiting = 0
+        self.waiting = 0
 
     def all(self) -> list[Identity]:
         """Everyone: demo identities by name, then uploads, newest first."""
@@ -186,9 +190,9 @@ class IdentityStore:
                 await self.picture(identity.id)
 
     async def _enroll(self, data: bytes) -> tuple[IdentityState, Photo]:
-        if self._waiting >= MAX_WAITING:
+        if self.waiting >= MAX_WAITING:
             raise BusyError("places in the enrolment queue", MAX_WAITING, retry_after_s=5)
-        self._waiting += 1
+        self.waiting += 1
         failure: Exception | None = None
         started_s = time.monotonic()
         try:
@@ -197,7 +201,7 @@ class IdentityStore:
             failure = error
             raise
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
             if self._on_enrolled is not None:
                 self._on_enrolled(time.monotonic() - started_s, failure)
 

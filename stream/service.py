@@ -55,6 +55,7 @@ class Service:
         self._system: System | None = None
         self._store: IdentityStore | None = None
         self._ready = False
+        self._settled = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics.watch(lambda: len(self.registry), lambda: self._worker.expired)
 
@@ -89,6 +90,10 @@ class Service:
         """Begin to load in the background; `ready` turns true at the end."""
         self._worker.__enter__()
         self._tasks.append(asyncio.create_task(self._load(), name="load"))
+
+    async def loaded(self) -> None:
+        """Wait until the server is ready, or has failed to load."""
+        await self._settled.wait()
 
     async def stop(self) -> None:
         """Say goodbye to every caller, then let go of the model thread."""
@@ -151,10 +156,12 @@ class Service:
         except Exception as error:  # the edge: told by /readyz, and by the command's exit code
             logger.error("loading system %s failed: %s", self.config.system, error)
             self.failure = error
+            self._settled.set()
             if self._on_failure is not None:
                 self._on_failure()
             return
         self._ready = True
+        self._settled.set()
         logger.info("ready after %.1f s, system %s", time.monotonic() - started_s, system.name)
         self._tasks.append(asyncio.create_task(self._enroll_demos(store), name="enroll-demos"))
 
