@@ -1,15 +1,58 @@
 """One peer, from its SDP offer to its last packet; the only file that creates tasks."""
 
+import asyncio
+import logging
+import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
-from models.system import IdentityState, System
-from stream.types import JSON, FrameReport, IceServer, SessionOptions
+from aiortc import RTCDataChannel
+
+from models.errors import ModelError
+from models.rig import INDEX
+from models.system import FRAME_MS, IdentityState, System
+from stream.alarm import Alarm
+from stream.channel import LatestChannel
+from stream.control import (
+    LABEL,
+    AvOffset,
+    Interrupt,
+    Message,
+    Ping,
+    SetLookahead,
+    SwapIdentity,
+    pack,
+    parse,
+)
+from stream.drive import Drive
+from stream.errors import MessageError, StreamError
+from stream.face import Drawn, DueMark, Face, Orders
+from stream.jitter import RtpAudio
+from stream.listen import Ear
+from stream.negotiate import Peer, answer
+from stream.pacing import Pacer, snap, sound_end
+from stream.receive import tap_audio
+from stream.send import RtpOut
+from stream.stats import SessionStats, stage_spans_ms
+from stream.targets import LIP_GAIN, ControlUpdate
+from stream.types import JSON, FrameReport, IceServer, Outcome, SessionOptions
+from stream.voice import VoiceLine
+from stream.vp8 import Vp8Encoder
 from stream.worker import ModelWorker
 
 __all__ = ["Session", "SessionOptions"]
 
+logger = logging.getLogger(__name__)
+
 MAX_IDLE_S: Final = 60.0
+STATS_EVERY_S: Final = 1.0
+VIDEO_TICKS: Final = 90 * FRAME_MS  # of the 90 kHz clock, per frame
+VOICE_SAMPLES: Final = 48 * FRAME_MS
+USUAL_WORK_S: Final = 0.02
+MAX_UPDATES: Final = 64
+MAX_BUFFERED_BYTES: Final = 1 << 20
 
 
 class Session:
@@ -24,12 +67,45 @@ class Session:
         on_frame: Called on the event loop for every frame that was sent or dropped.
     """
 
-    id: str
-    answer_sdp: str
-    lookahead_ms: int
-    identity_id: str
-    state: str
-    on_frame: Callable[[FrameReport], None] | None
+    def __init__(
+        self,
+        peer: Peer,
+        identity_id: str,
+        identity: IdentityState,
+        options: SessionOptions,
+        worker: ModelWorker,
+        system: System,
+        resolve_identity: Callable[[str], Awaitable[IdentityState]],
+        max_idle_s: float,
+    ) -> None:
+        """Use `Session.open`."""
+        self.id = secrets.token_urlsafe(12)
+        self.answer_sdp = peer.answer_sdp
+        self.lookahead_ms = snap(options.lookahead_ms, system.lookahead_ms)
+        self.identity_id = identity_id
+        self.state = "connecting"
+        self.on_frame: Callable[[FrameReport], None] | None = None
+        self._connection = peer.connection
+        self._system, self._worker = system, worker
+        self._resolve_identity = resolve_identity
+        self._max_idle_s = max_idle_s
+        drive = Drive(system, identity, lookahead_ms=self.lookahead_ms, idle=options.idle, seed=options.seed)
+        self._face = Face(drive, Vp8Encoder(system.frame_px))
+        self._face_out = RtpOut(peer.face, low_delay=True)
+        self._voice_out = None if peer.voice is None else RtpOut(peer.voice, low_delay=False)
+        self._voice = VoiceLine(self.lookahead_ms / 1000.0 + USUAL_WORK_S)
+        self._ear = Ear(time.monotonic())
+        self._pacer = Pacer(self.lookahead_ms)
+        self._stats = SessionStats()
+        self._orders = Orders()
+        self._due: DueMark | None = None
+        self._swaps: LatestChannel[str] = LatestChannel(4)
+        self._control: RTCDataChannel | None = None
+        self._packet_came, self._frame_due, self._voice_came = Alarm(), Alarm(), Alarm()
+        self._gone = asyncio.Event()
+        tap_audio(peer.microphone, self._take_packet)
+        self._connection.on("datachannel", self._open_control)
+        self._connection.on("connectionstatechange", self._note_connection)
 
     @classmethod
     async def open(
@@ -55,28 +131,246 @@ class Session:
             options: What the client chose.
             worker: The model thread, open.
             system: Draws the face.
-            resolve_identity: Gives the features for an id when the client swaps faces; its exceptions are told to
-                the client and change nothing.
+            resolve_identity: Gives the features for an id when the client swaps faces; its `StreamError`s and
+                `ModelError`s are told to the client and change nothing.
             ice_servers: STUN and TURN; none by default.
             max_idle_s: The session closes itself after so long without an RTP packet.
 
         Raises:
             OfferError: If the offer is not SDP, has no audio to receive, wants no video, or has no common codec.
+            FrontEndError: If nobody here computes what the system listens to.
         """
-        raise NotImplementedError
+        peer = await answer(offer_sdp, offer_type, ice_servers, want_voice=options.voice)
+        try:
+            return cls(peer, identity_id, identity, options, worker, system, resolve_identity, max_idle_s)
+        except BaseException:
+            await peer.connection.close()
+            raise
 
     async def run(self) -> None:
         """Serve the peer until it goes, falls silent for `max_idle_s` or `close` is called. Call it once."""
-        raise NotImplementedError
+        stages = {"listen": self._listen, "render": self._render, "voice": self._speak}
+        stages |= {"swap": self._swap, "watch": self._watch}
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(stage(), name=f"{self.id}/{name}") for name, stage in stages.items()]
+                await self._gone.wait()
+                for task in tasks:
+                    task.cancel()
+        except* Exception:  # the edge: one session's fault must not touch the others
+            logger.exception("session %s: failed", self.id)
+            await self.close("internal error")
+        finally:
+            await self.close("cancelled")
+            await self._connection.close()
+            logger.info("session %s: %s, %d frames dropped", self.id, self.state, self._stats.dropped)
 
     async def close(self, reason: str) -> None:
         """End the session; `run` returns soon after. May be called twice, and before `run`."""
-        raise NotImplementedError
+        if not self._gone.is_set():
+            self.state = f"closed: {reason}"
+            self._gone.set()
 
     def snapshot(self) -> dict[str, JSON]:
         """What `GET /v1/sessions/{id}` shows.
 
         Keys: id, state, system, identity, lookahead_ms, pts_ms, fps, sent, late, dropped, stages {name: {p50, p95,
-        p99}} in ms, audio {received, lost, late, concealed, delay_ms}, voice_delay_ms.
+        p99}} in ms, audio {received, lost, late, concealed, delay_ms}, voice_delay_ms (None without a voice).
         """
-        raise NotImplementedError
+        jitter = self._ear.jitter
+        return {
+            "id": self.id,
+            "state": self.state,
+            "system": self._system.name,
+            "identity": self.identity_id,
+            "lookahead_ms": self.lookahead_ms,
+            "pts_ms": self._ear.heard_ms,
+            "fps": round(self._stats.fps, 2),
+            "sent": self._stats.sent,
+            "late": self._stats.late,
+            "dropped": self._stats.dropped,
+            "stages": self._stats.stages(),
+            "audio": {
+                "received": jitter.received,
+                "lost": jitter.lost,
+                "late": jitter.late,
+                "concealed": jitter.concealed,
+                "delay_ms": round(jitter.delay_ms, 2),
+            },
+            "voice_delay_ms": None if self._voice_out is None else round(1000 * self._voice.delay_s, 2),
+        }
+
+    # stages
+
+    async def _listen(self) -> None:
+        await self._face_out.up.wait()
+        self._ear.start(time.monotonic())
+        self._voice.clear()
+        while True:
+            now_s = time.monotonic()
+            heard = self._ear.listen(now_s)
+            if heard is not None:
+                frames = self._pacer.due(self._ear.ring.end)
+                if frames:
+                    self._mark_due(frames, heard.received_s)
+                for onset_ms in heard.onsets_ms:
+                    self._tell({"t": "onset", "pts_ms": onset_ms})
+            await self._packet_came.wait(self._ear.jitter.deadline_s)
+
+    async def _render(self) -> None:
+        while True:
+            await self._frame_due.wait()
+            due, self._due = self._due, None
+            if due is None or not self._face_out.up.is_set():
+                continue
+            orders, self._orders = self._orders, Orders()
+            samples = self._ear.ring.read(self._face.heard_samples, due.sound_end)
+            key = self._face_out.take_key_request()
+            draw = partial(self._face.draw, due, samples, orders, key=key, bitrate=self._face_out.believed_bitrate)
+            drawn = await self._worker.run(draw, deadline_s=due.deadline_s)
+            if drawn is None:
+                self._orders = _joined(orders, self._orders)
+                self._face_out.want_key(key)
+                self._report(due.frame, "dropped", {})
+            else:
+                await self._send_frame(due, drawn)
+                if orders.identity is not None:
+                    self.identity_id = orders.identity[0]
+                    self._tell({"t": "identity", "id": self.identity_id})
+
+    async def _speak(self) -> None:
+        wall_s = self._ear.wall_s
+        while True:
+            for packet in self._voice.due(time.monotonic(), wall_s):
+                if self._voice_out is not None:
+                    await self._voice_out.send(
+                        [packet.payload],
+                        packet.position,
+                        capture_s=wall_s(packet.position),
+                        marker=packet.marker,
+                        skip=packet.skip,
+                    )
+            await self._voice_came.wait(self._voice.deadline_s(wall_s))
+
+    async def _swap(self) -> None:
+        while True:
+            identity_id = await self._swaps.get()
+            try:
+                self._orders.identity = (identity_id, await self._resolve_identity(identity_id))
+            except (StreamError, ModelError) as error:
+                self._tell({"t": "error", "code": "identity", "message": str(error)})
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(STATS_EVERY_S)
+            now_s = time.monotonic()
+            if now_s - self._ear.last_packet_s > self._max_idle_s:
+                await self.close(f"no sound came for {self._max_idle_s:g} s")
+            self._stats.tick(now_s)
+            if self._control is not None and self._control.bufferedAmount < MAX_BUFFERED_BYTES:
+                self._tell({"t": "stats", **self.snapshot()})
+
+    # what the stages share
+
+    def _take_packet(self, packet: RtpAudio) -> None:
+        position = self._ear.take(packet)
+        if position is None:
+            return
+        self._packet_came.ring()
+        if self._voice_out is not None:
+            self._voice.push(packet, position)
+            self._voice_came.ring()
+
+    def _mark_due(self, frames: range, received_s: float) -> None:
+        # only the newest is drawn: late frames are dropped, never queued
+        skipped = [*([] if self._due is None else [self._due.frame]), *frames[:-1]]
+        newest, lookahead_ms = frames[-1], self._pacer.lookahead_ms
+        end = sound_end(newest, lookahead_ms)
+        self._due = DueMark(newest, lookahead_ms, end, received_s, time.monotonic())
+        self._frame_due.ring()
+        for frame in skipped:
+            self._report(frame, "dropped", {})
+
+    async def _send_frame(self, due: DueMark, drawn: Drawn) -> None:
+        capture_s = self._ear.wall_s(VOICE_SAMPLES * due.frame)
+        if not await self._face_out.send(drawn.payloads, VIDEO_TICKS * due.frame, capture_s=capture_s):
+            return
+        now_s = time.monotonic()
+        if self.state == "connecting":
+            self.state = "live"
+        self._voice.note_face(now_s - capture_s)
+        spans_ms = stage_spans_ms({**drawn.stamps_s, "send": now_s}, received_s=due.received_s)
+        self._report(due.frame, "late" if now_s > due.deadline_s else "sent", spans_ms)
+
+    def _report(self, frame: int, outcome: Outcome, stages_ms: dict[str, float]) -> None:
+        report = FrameReport(frame, outcome, stages_ms)
+        self._stats.add(report)
+        if self.on_frame is not None:
+            self.on_frame(report)
+
+    # the peer
+
+    async def _note_connection(self) -> None:
+        if self._connection.connectionState in ("failed", "closed"):
+            await self.close("the peer has gone")
+
+    def _open_control(self, channel: RTCDataChannel) -> None:
+        if channel.label != LABEL or self._control is not None:
+            return
+        self._control = channel
+        channel.on("message", self._take_message)
+        names = sorted(self._system.controls)
+        self._tell(
+            {
+                "t": "hello",
+                "session": self.id,
+                "system": self._system.name,
+                "identity": self.identity_id,
+                "lookahead_ms": self.lookahead_ms,
+                "controls": [*names, LIP_GAIN],
+                "video_rtp_origin": self._face_out.origin,
+                "audio_rtp_origin": None if self._voice_out is None else self._voice_out.origin,
+            }
+        )
+
+    def _tell(self, message: dict[str, JSON]) -> None:
+        if self._control is not None and self._control.readyState == "open":
+            self._control.send(pack(message))
+
+    def _take_message(self, data: object) -> None:
+        try:
+            self._obey(parse(data))
+        except MessageError as error:
+            self._tell({"t": "error", "code": "bad_message", "message": str(error)})
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case ControlUpdate():
+                self._take_controls(message)
+            case SwapIdentity(identity_id):
+                self._swaps.put_nowait(identity_id)
+            case Interrupt():
+                self._orders.interrupt = True
+                self._voice.clear()
+            case SetLookahead(wanted_ms):
+                self.lookahead_ms = self._pacer.lookahead_ms = snap(round(wanted_ms), self._system.lookahead_ms)
+                self._tell({"t": "notice", "code": "lookahead", "message": f"look-ahead is {self.lookahead_ms} ms"})
+            case AvOffset(late_ms):
+                self._voice.trim(late_ms)
+            case Ping(sent_ms):
+                self._tell({"t": "pong", "sent_ms": sent_ms, "pts_ms": self._ear.heard_ms})
+
+    def _take_controls(self, update: ControlUpdate) -> None:
+        deaf = sorted(name for name in update.values if name in INDEX and name not in self._system.controls)
+        if deaf:
+            text = f"{self._system.name} does not obey: {', '.join(deaf)}"
+            self._tell({"t": "notice", "code": "not_obeyed", "message": text})
+        if len(self._orders.updates) >= MAX_UPDATES:
+            del self._orders.updates[0]
+        self._orders.updates.append(update)
+
+
+def _joined(first: Orders, then: Orders) -> Orders:
+    """Two lots of orders as one."""
+    updates = [*first.updates, *then.updates][-MAX_UPDATES:]
+    return Orders(updates, then.identity or first.identity, first.interrupt or then.interrupt)

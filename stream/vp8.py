@@ -1,5 +1,6 @@
 """I420 frames to VP8 RTP payloads, made for one face at 25 fps with no frame of delay."""
 
+from fractions import Fraction
 from typing import Final
 
 import av
@@ -62,8 +63,8 @@ class Vp8Encoder:
         codec = av.CodecContext.create("libvpx", "w")
         codec.width = codec.height = self._frame_px
         codec.pix_fmt = "yuv420p"
-        codec.framerate = FPS
-        codec.time_base = 1 / codec.framerate
+        codec.framerate = Fraction(FPS)
+        codec.time_base = Fraction(1, FPS)
         codec.bit_rate = wanted
         codec.gop_size = 3000
         codec.qmin, codec.qmax = 4, 50

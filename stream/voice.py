@@ -1,0 +1,115 @@
+"""The caller's own packets, sent back when the face of the same media time is. Pure: time is an argument.
+
+Nothing is decoded: a packet goes back as it came, with its place on the session clock as its timestamp, so it costs
+nothing, loses nothing and cannot click. When the delay moves, the browser's own buffer stretches the sound.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from stream.jitter import RtpAudio
+
+MAX_PACKETS: Final = 128
+MAX_DELAY_S: Final = 1.0
+SMOOTH: Final = 0.04
+"""Share of each new frame in the mean of the face's lag: a second at 25 fps."""
+SLEW: Final = 0.05
+"""The delay moves by at most so many seconds a second, which no ear notices."""
+TRIM_SHARE: Final = 0.5
+MAX_TRIM_S: Final = 0.3
+MAX_SKIP: Final = 50
+
+
+@dataclass(frozen=True)
+class VoicePacket:
+    """One packet that is due.
+
+    Attributes:
+        position: Its media time in 48 kHz samples: its RTP timestamp.
+        payload: Opus.
+        skip: How many packets were lost before it.
+        marker: The sound before it was not contiguous.
+    """
+
+    position: int
+    payload: bytes
+    skip: int
+    marker: bool
+
+
+class VoiceLine:
+    """Holds the caller's packets until the face is ready.
+
+    Attributes:
+        delay_s: From the arrival of a sound (by the fastest path) until it is sent back.
+        dropped: Packets that came after a later one had been sent, or when the line was full.
+    """
+
+    def __init__(self, delay_s: float) -> None:
+        self.delay_s = delay_s
+        self.dropped = 0
+        self._lag_s = delay_s
+        self._measured = False
+        self._trim_s = 0.0
+        self._slewed_s: float | None = None
+        self._line: list[tuple[int, int, RtpAudio]] = []
+        self._sent_end = -1
+        self._sent_sequence: int | None = None
+
+    def push(self, packet: RtpAudio, position: int) -> None:
+        """Take a packet whose sound begins at `position` (48 kHz)."""
+        if position < self._sent_end:
+            self.dropped += 1
+            return
+        heapq.heappush(self._line, (position, packet.sequence, packet))
+        if len(self._line) > MAX_PACKETS:
+            heapq.heappop(self._line)
+            self.dropped += 1
+
+    def note_face(self, lag_s: float) -> None:
+        """A frame was sent `lag_s` after the sound at its media time came in."""
+        lag_s = min(max(lag_s, 0.0), MAX_DELAY_S)
+        self._lag_s += (SMOOTH if self._measured else 1.0) * (lag_s - self._lag_s)
+        self._measured = True
+
+    def trim(self, late_ms: float) -> None:
+        """The browser hears the voice `late_ms` after it sees the face (negative: before): correct half of it."""
+        trim_s = self._trim_s - TRIM_SHARE * late_ms / 1000.0
+        self._trim_s = min(max(trim_s, -MAX_TRIM_S), MAX_TRIM_S)
+
+    def clear(self) -> None:
+        """Send nothing of what waits."""
+        self._line.clear()
+
+    def deadline_s(self, wall_s: Callable[[float], float]) -> float | None:
+        """When the first packet is due; None if none waits. `wall_s` as in `due`."""
+        return wall_s(self._line[0][0]) + self.delay_s if self._line else None
+
+    def due(self, now_s: float, wall_s: Callable[[float], float]) -> list[VoicePacket]:
+        """The packets to be sent now, in order.
+
+        Args:
+            now_s: On the monotonic clock.
+            wall_s: When the sound at a position came in (`JitterBuffer.wall_s`).
+        """
+        self._slew(now_s)
+        packets: list[VoicePacket] = []
+        while self._line and wall_s(self._line[0][0]) + self.delay_s <= now_s:
+            position, sequence, packet = heapq.heappop(self._line)
+            if position < self._sent_end:
+                self.dropped += 1
+                continue
+            skip = 0 if self._sent_sequence is None else (sequence - self._sent_sequence - 1) % 0x10000
+            packets.append(
+                VoicePacket(position, packet.payload, skip if skip < MAX_SKIP else 0, position != self._sent_end)
+            )
+            self._sent_end, self._sent_sequence = position + packet.samples, sequence
+        return packets
+
+    def _slew(self, now_s: float) -> None:
+        room_s = SLEW * (now_s - self._slewed_s) if self._slewed_s is not None else MAX_DELAY_S
+        wanted_s = min(max(self._lag_s + self._trim_s, 0.0), MAX_DELAY_S)
+        self.delay_s += min(max(wanted_s - self.delay_s, -room_s), room_s)
+        self._slewed_s = now_s
