@@ -1,0 +1,257 @@
+"""Train the landmark net: `python -m models.training.train_landmarks --data DIR --out FILE`."""
+
+import argparse
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from models.training.landmark_crops import (
+    CropSet,
+    Photo,
+    list_photos,
+    load_crops,
+    look,
+    mean_face,
+    mirror_partners,
+    spoil,
+)
+from models.visavis.landmarks import (
+    CROP_PX,
+    EYE_GAPS,
+    INNER_LIPS,
+    IRISES,
+    LEFT_EYELIDS,
+    LIP_GAPS,
+    MULTI_PIE_68,
+    OUTER_LIPS,
+    POINTS,
+    RIGHT_EYELIDS,
+    LandmarkNet,
+    align,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything the trainer can be told."""
+
+    data: Path
+    out: Path
+    steps: int = 2400
+    batch: int = 64
+    threads: int = 1
+    peak_rate: float = 2e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.data.is_dir():
+            raise ValueError(f"--data must be the corpus folder, got {self.data}")
+        if self.steps < 1 or self.batch < 8 or self.threads < 1:
+            raise ValueError("--steps and --threads must be at least 1, --batch at least 8")
+
+
+def point_weights() -> Tensor:
+    """How much each point counts, [478], mean 1: lips, lids and irises most, then the 68, then the rest."""
+    weights = torch.ones(POINTS)
+    weights[list(MULTI_PIE_68)] = 3
+    weights[list(OUTER_LIPS + IRISES)] = 4
+    weights[list(INNER_LIPS + RIGHT_EYELIDS + LEFT_EYELIDS)] = 6
+    return weights / weights.mean()
+
+
+def loss_px(predicted: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted L1 of the points plus L1 of the lip and lid gaps, in crop pixels."""
+    points = ((predicted - labels).abs() * weights[:, None]).mean()
+    upper, lower = (list(side) for side in zip(*LIP_GAPS, *EYE_GAPS, strict=True))
+    gaps = (predicted[:, upper] - predicted[:, lower]) - (labels[:, upper] - labels[:, lower])
+    return (points + 0.5 * gaps.abs().mean()) * CROP_PX
+
+
+def initial_net(photos: list[Photo]) -> LandmarkNet:
+    """A net that answers the mean face, its last layer spread over the main ways in which faces differ."""
+    net = LandmarkNet()
+    shapes = np.stack([photo.points_px for photo in photos])
+    mean = mean_face(shapes[:, :, :2])
+    places = [align(mean, shape[:, :2]) for shape in shapes]
+    depth = np.mean([shape[:, 2] / place.side_px for shape, place in zip(shapes, places, strict=True)], axis=0)
+    partners = torch.from_numpy(mirror_partners(np.concatenate([mean, depth[:, None]], axis=1)))
+    net.mirror.copy_(partners)
+    # symmetric by construction, or mirrored training would pull the answer off it
+    mean_shape = torch.from_numpy(mean).float()
+    mean_shape = (mean_shape + net.unmirrored(mean_shape)) / 2
+    net.mean_shape.copy_(mean_shape)
+    turned = [place.to_crop(shape[:, :2]) - mean for shape, place in zip(shapes, places, strict=True)]
+    modes = torch.pca_lowrank(torch.from_numpy(np.stack(turned)).float().flatten(1), q=60, niter=4)
+    x, y = (mean_shape - 0.5).unbind(1)
+    ones, zeros = torch.ones(POINTS), torch.zeros(POINTS)
+    poses = [torch.stack(pair, 1).flatten() for pair in ((ones, zeros), (zeros, ones), (x, y), (-y, x))]
+    scale = modes[1] / math.sqrt(len(photos))
+    basis = torch.cat([modes[2] * scale, torch.stack(poses, 1) * 0.05], dim=1)  # [956, 64]
+    with torch.no_grad():
+        mixing = torch.randn(basis.shape[1], net.offsets.in_features) / math.sqrt(net.offsets.in_features)
+        net.offsets.weight.copy_(basis @ mixing)
+        net.offsets.bias.zero_()
+    return net
+
+
+class Trainer:
+    """The state of a training run: it can be saved after any step and taken up again."""
+
+    def __init__(self, config: TrainConfig, net: LandmarkNet) -> None:
+        self.config = config
+        self.net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - the stub lacks it
+        self.average = {name: t.detach().clone() for name, t in net.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(net.parameters(), lr=config.peak_rate, weight_decay=0.02)
+        self.rng = torch.Generator().manual_seed(config.seed)
+        self.done = 0
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run is kept between starts."""
+        return self.config.out.with_suffix(".checkpoint.pt")
+
+    def save(self) -> None:
+        """Keep all that `resume` needs."""
+        state = {
+            "net": self.net.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "rng": self.rng.get_state(),
+            "done": self.done,
+        }
+        torch.save(state, self.checkpoint.with_suffix(".tmp"))
+        self.checkpoint.with_suffix(".tmp").replace(self.checkpoint)
+
+    def resume(self) -> None:
+        """Take up the run that `save` kept, if there is one."""
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.average = state["average"]
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.rng.set_state(state["rng"])
+            self.done = state["done"]
+
+    def rate(self) -> float:
+        """Learning rate of the next step: a short rise, then a cosine down to 1 %."""
+        rise = min(1.0, (self.done + 1) / 100)
+        fall = 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.done / self.config.steps)))
+        return self.config.peak_rate * rise * fall
+
+    def step(self, faces: CropSet, weights: Tensor) -> float:
+        """Learn from one batch; returns its loss in pixels."""
+        rows = torch.randint(len(faces.crops), (self.config.batch,), generator=self.rng)
+        crops, labels = look(faces, rows, self.net.mirror, self.rng)
+        crops = spoil(crops, self.rng).mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        loss = loss_px(self.net(crops), labels, weights)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 20.0)
+        self.optimizer.step()
+        self.done += 1
+        self._follow(min(0.998, self.done / (self.done + 20)))
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _follow(self, keep: float) -> None:
+        for name, value in self.net.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - keep)
+            else:
+                self.average[name].copy_(value)
+
+    def export(self) -> None:
+        """Write the averaged weights, fp16."""
+        half = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in self.average.items()}
+        save_file(half, self.config.out)
+
+
+@torch.no_grad()
+def error_percent(state: dict[str, Tensor], faces: CropSet) -> dict[str, float]:
+    """Mean distance to the labels in % of the distance between the outer eye corners, on nearly aligned crops."""
+    net = LandmarkNet()
+    net.load_state_dict(state)
+    net.eval()
+    rng = torch.Generator().manual_seed(1)
+    distances: list[Tensor] = []
+    for rows in torch.arange(len(faces.crops)).split(64):
+        crops, labels = look(faces, rows, net.mirror, rng, loose_share=0.0)
+        between_eyes = (labels[:, 33] - labels[:, 263]).norm(dim=-1)
+        distances.append((net(crops * 2 - 1) - labels).norm(dim=-1) / between_eyes[:, None] * 100)
+    every = torch.cat(distances)
+    groups = {"68": MULTI_PIE_68, "inner lips": INNER_LIPS, "lids": RIGHT_EYELIDS + LEFT_EYELIDS, "irises": IRISES}
+    return {name: float(every[:, list(points)].mean()) for name, points in groups.items()}
+
+
+def train(config: TrainConfig) -> dict[str, float]:
+    """Train or go on training, write the weights, return the errors on persons held out."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    photos = list_photos(config.data)
+    kept = [photo for photo in photos if not photo.held_out]
+    net = initial_net(kept)
+    trainer = Trainer(config, net)
+    trainer.resume()
+    mean = net.mean_shape.double().numpy()
+    faces = load_crops(config.data, kept, mean)
+    unseen = load_crops(config.data, [photo for photo in photos if photo.held_out], mean)
+    logger.info("%d faces to learn from, %d held out, from step %d", len(kept), len(unseen.crops), trainer.done)
+    weights = point_weights()
+    recent = 0.0
+    net.train()
+    with tqdm(total=config.steps, initial=trainer.done, desc="landmarks") as bar:
+        while trainer.done < config.steps:
+            loss = trainer.step(faces, weights)
+            recent = loss if recent == 0 else recent + 0.02 * (loss - recent)
+            bar.set_postfix(loss_px=f"{recent:.2f}", refresh=False)
+            bar.update()
+            if trainer.done % 200 == 0:
+                trainer.save()
+                trainer.export()
+                errors = error_percent(trainer.average, unseen)
+                logger.info("step %d, loss %.3f px, held-out %s", trainer.done, recent, _words(errors))
+    trainer.save()
+    trainer.export()
+    return error_percent(trainer.average, unseen)
+
+
+def _words(errors: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.2f} %" for name, value in errors.items())
+
+
+def parse(argv: Sequence[str] | None) -> TrainConfig:
+    """Command line to config; exits with 2 on wrong usage."""
+    parser = argparse.ArgumentParser(description="Train the face landmark net. Run it again to go on where it stopped.")
+    parser.add_argument("--data", type=Path, required=True, help="corpus folder")
+    parser.add_argument("--out", type=Path, required=True, help="weights to write; the checkpoint goes beside it")
+    parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="batches in all (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="faces a batch (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads (default %(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        return TrainConfig(**vars(args))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logger.info("held out: %s", _words(train(parse(argv))))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.training.landmark_crops import STORED_PX, CropSet, look, spoil
+from models.training.train_landmarks import TrainConfig, Trainer, loss_px, parse, point_weights
+from models.visavis.landmarks import CROP_PX, INNER_LIPS, POINTS, LandmarkNet, load_net
+
+
+def dotted_faces(count):
+    """Grey pictures, each with a bright dot at its face's nose tip; the points are the mean face, moved."""
+    rng = torch.Generator().manual_seed(3)
+    side = 0.6 + 0.1 * torch.rand(count, generator=rng)
+    corner = 0.15 + 0.1 * torch.rand(count, 2, generator=rng)
+    points = load_net().mean_shape * side[:, None, None] + corner[:, None]
+    crops = torch.full((count, STORED_PX, STORED_PX, 3), 60, dtype=torch.uint8)
+    for crop, (x, y) in zip(crops, (points[:, 4] * STORED_PX).int().tolist(), strict=True):
+        crop[y - 2 : y + 3, x - 2 : x + 3] = 255
+    return CropSet(crops, points, side.to(torch.complex64), torch.view_as_complex(corner))
+
+
+def test_a_crop_shows_each_point_where_its_label_says():
+    faces = dotted_faces(16)
+    rng = torch.Generator().manual_seed(0)
+    crops, labels = look(faces, torch.arange(16), load_net().mirror, rng)
+    for crop, label in zip(crops, labels, strict=True):
+        bright = (crop[0] > 0.6).nonzero().float().mean(0).flip(0) + 0.5
+        assert (bright - label[4] * CROP_PX).norm() < 1.5
+
+
+def test_labels_of_tight_crops_lie_near_the_mean_face():
+    crops_and_labels = look(
+        dotted_faces(16), torch.arange(16), load_net().mirror, torch.Generator().manual_seed(0), loose_share=0.0
+    )
+    off = (crops_and_labels[1] - load_net().mean_shape).norm(dim=-1)
+    assert 0.001 < off.mean() < 0.06
+
+
+def test_spoiling_changes_pictures_but_keeps_them_in_range():
+    clean = torch.rand(32, 3, CROP_PX, CROP_PX, generator=torch.Generator().manual_seed(1))
+    spoilt = spoil(clean, torch.Generator().manual_seed(2))
+    assert spoilt.min() >= 0
+    assert spoilt.max() <= 1
+    assert ((spoilt - clean).abs().mean(dim=(1, 2, 3)) > 0.005).all()
+
+
+def test_a_perfect_answer_costs_nothing_and_a_lip_costs_more_than_a_cheek():
+    labels = load_net().mean_shape[None]
+    weights = point_weights()
+    assert loss_px(labels, labels, weights) == 0
+    lip, cheek = labels.clone(), labels.clone()
+    lip[0, INNER_LIPS[3]] += 0.01
+    cheek[0, 50] += 0.01
+    assert loss_px(lip, labels, weights) > 4 * loss_px(cheek, labels, weights) > 0
+
+
+def make_trainer(folder: Path):
+    torch.manual_seed(0)
+    net = LandmarkNet()
+    net.mirror.copy_(load_net().mirror)
+    net.train()
+    return Trainer(TrainConfig(folder, folder / "net.safetensors", batch=8), net)
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_ends(tmp_path):
+    faces, weights = dotted_faces(8), point_weights()
+    unbroken = make_trainer(tmp_path)
+    unbroken.step(faces, weights)
+    unbroken.save()
+    unbroken.step(faces, weights)
+    resumed = make_trainer(tmp_path)
+    resumed.resume()
+    resumed.step(faces, weights)
+    assert resumed.done == unbroken.done == 2
+    for name, value in unbroken.average.items():
+        torch.testing.assert_close(resumed.average[name], value)
+
+
+def test_a_few_steps_lower_the_loss(tmp_path):
+    faces, weights = dotted_faces(8), point_weights()
+    trainer = make_trainer(tmp_path)
+    first, *_, last = [trainer.step(faces, weights) for _ in range(12)]
+    assert last < 0.8 * first
+
+
+def test_a_missing_corpus_is_wrong_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        parse(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "x")])
+    assert exit_info.value.code == 2
+    assert "corpus folder" in capsys.readouterr().err
+
+
+def test_weights_favour_lips_and_average_one():
+    weights = point_weights()
+    assert weights.shape == (POINTS,)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[INNER_LIPS[0]] == weights.max()
