@@ -56,10 +56,10 @@ def run(net: SpeechNet, sound: NDArray[np.float32], lookahead_ms: int) -> NDArra
 
 def aperture(controls: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far the lips are apart, in jawOpen units, [F, 19] to [F]: a proxy, not geometry."""
-    lowered = (controls[:, _COLUMN["mouthLowerDownLeft"]] + controls[:, _COLUMN["mouthLowerDownRight"]]) * np.float32(
-        0.5
-    )
-    return controls[:, _COLUMN["jawOpen"]] - controls[:, _COLUMN["mouthClose"]] + np.float32(0.25) * lowered
+    weights = np.zeros(len(SPEECH), np.float32)
+    weights[_COLUMN["jawOpen"]], weights[_COLUMN["mouthClose"]] = 1.0, -1.0
+    weights[_COLUMN["mouthLowerDownLeft"]] = weights[_COLUMN["mouthLowerDownRight"]] = 0.125
+    return (controls @ weights).astype(np.float32)
 
 
 def score(net: SpeechNet, clips: Sequence[Clip], lookahead_ms: int, gain_db: float = 0.0) -> Score:

@@ -1,7 +1,8 @@
 """Train the speech net: `python -m models.training.train_speech --corpus DIR --out FILE`.
 
 Runs for a number of processor minutes on one thread, keeps a checkpoint beside the output and goes on from it when
-started again. Ends by writing the averaged weights in half precision and a summary of how they score on the held-out voices.
+started again. Ends by writing the averaged weights in half precision and a summary of how they score on the held-out
+voices.
 """
 
 import argparse
@@ -92,7 +93,8 @@ def train(config: TrainConfig) -> SpeechNet:
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * min(1.0, (step + 1) / 100) * (1.02 - share**2)
             batch = examples.batch(config.batch)
-            value = loss(*net(batch.values, batch.lookahead_ms), batch)
+            controls, voice = net(batch.values, batch.lookahead_ms)
+            value = loss(controls, voice, batch)
             optimiser.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -1,9 +1,9 @@
 """Phones to lip curves: a rule model of co-articulation on the rig's speech controls.
 
 Every phone has a target shape and a dominance. Away from closures the curve is the dominance-weighted mean of all
-targets, with longer reach before a phone than after it (lips anticipate), so short sounds undershoot: Cohen and
-Massaro, "Modeling coarticulation in synthetic visual speech", 1993. A mean never closes the lips, so p b m (and f v, s)
-then override it with an envelope that starts before the sound. In pauses everything is exactly 0.
+targets (the idea is Cohen and Massaro's), with longer reach before a phone than after it, since lips anticipate; so
+short sounds undershoot. A mean never closes the lips, so p b m (and f v, s z sh) then override it with an envelope that
+starts before the sound. In pauses everything is exactly 0.
 """
 
 from collections.abc import Mapping, Sequence
