@@ -1,0 +1,22 @@
+/** What the page's address may ask for. Pure. */
+export interface PageOptions {
+  identity: string | null;
+  /** Wanted look-ahead, 0 to 200 ms; null for the server's usual. */
+  lookahead: number | null;
+  idle: boolean;
+  autostart: boolean;
+  theme: "dark" | "light" | null;
+}
+
+/** Unknown and unusable values are as if absent. */
+export function pageOptions(query: URLSearchParams): PageOptions {
+  const lookahead = Number(query.get("lookahead") ?? Number.NaN);
+  const theme = query.get("theme");
+  return {
+    identity: query.get("identity"),
+    lookahead: lookahead >= 0 && lookahead <= 200 ? lookahead : null,
+    idle: query.get("idle") !== "0",
+    autostart: query.get("autostart") === "1",
+    theme: theme === "dark" || theme === "light" ? theme : null,
+  };
+}

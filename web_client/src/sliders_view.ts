@@ -1,0 +1,60 @@
+/** The sliders of the page. */
+import { byId, make } from "./dom";
+import { controlValues, SLIDERS, usable, valueText, type Slider } from "./sliders";
+
+export class SlidersView {
+  readonly #inputs = new Map<Slider, { input: HTMLInputElement; output: HTMLOutputElement }>();
+  readonly #onChange: (values: Record<string, number>) => void;
+
+  constructor(onChange: (values: Record<string, number>) => void) {
+    this.#onChange = onChange;
+    const home = byId("sliders", HTMLDivElement);
+    for (const slider of SLIDERS) home.append(this.#make(slider));
+    byId("reset", HTMLButtonElement).addEventListener("click", () => this.#reset());
+  }
+
+  /** Switch off the sliders that the system does not obey. */
+  obey(controls: ReadonlySet<string>): void {
+    for (const [slider, { input }] of this.#inputs) {
+      const row = input.closest("label");
+      if (row) row.hidden = !usable(slider, controls);
+    }
+  }
+
+  #make(slider: Slider): HTMLLabelElement {
+    const row = make("label");
+    row.className = "slider";
+    const input = make("input");
+    const { min, max, step, rest } = slider;
+    Object.assign(input, { type: "range", id: `slider-${slider.id}`, min, max, step, value: rest });
+    input.dataset["slider"] = slider.id;
+    const output = make("output");
+    output.htmlFor.add(input.id);
+    input.addEventListener("input", () => this.#set(slider, input.valueAsNumber));
+    row.addEventListener("dblclick", () => this.#set(slider, slider.rest));
+    row.append(make("span", slider.label), output, input);
+    this.#inputs.set(slider, { input, output });
+    this.#draw(slider, rest);
+    return row;
+  }
+
+  #reset(): void {
+    for (const slider of this.#inputs.keys()) this.#set(slider, slider.rest);
+  }
+
+  #set(slider: Slider, value: number): void {
+    this.#draw(slider, value);
+    this.#onChange(controlValues(slider, value));
+  }
+
+  #draw(slider: Slider, value: number): void {
+    const row = this.#inputs.get(slider);
+    if (row === undefined) return;
+    const share = (v: number): number => ((v - slider.min) / (slider.max - slider.min)) * 100;
+    row.input.valueAsNumber = value;
+    row.input.ariaValueText = valueText(slider, value);
+    row.output.textContent = valueText(slider, value);
+    row.input.style.setProperty("--from", `${Math.min(share(value), share(slider.rest))}%`);
+    row.input.style.setProperty("--to", `${Math.max(share(value), share(slider.rest))}%`);
+  }
+}
