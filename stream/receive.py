@@ -11,7 +11,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterBuffer as AiortcJitterBuffer
 from aiortc.rtp import RtpPacket
 
-from stream.hooks import replace
+from stream.hooks import private, replace
 from stream.jitter import RtpAudio
 from stream.opus import packet_samples
 
@@ -27,6 +27,16 @@ def tap_audio(
         AiortcMovedError: If aiortc's receiver has no jitter buffer to replace.
     """
     replace(receiver, "_RTCRtpReceiver__jitter_buffer", _Tap(hear, now_s), AiortcJitterBuffer)
+
+
+def datagrams_received(receiver: RTCRtpReceiver) -> int:
+    """How many datagrams of any sort (RTP, RTCP, DTLS) the receiver's transport has had: a live peer sends reports
+    at least every few seconds, even while it is silent.
+
+    Raises:
+        AiortcMovedError: If aiortc does not count them any more.
+    """
+    return private(receiver.transport, "_RTCDtlsTransport__rx_packets", int)
 
 
 class _Tap:

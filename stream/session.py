@@ -33,7 +33,7 @@ from stream.jitter import RtpAudio
 from stream.listen import Ear
 from stream.negotiate import Peer, answer
 from stream.pacing import Pacer, snap, sound_end
-from stream.receive import tap_audio
+from stream.receive import datagrams_received, tap_audio
 from stream.send import RtpOut
 from stream.stats import SessionStats, stage_spans_ms
 from stream.targets import LIP_GAIN, ControlUpdate
@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 MAX_IDLE_S: Final = 60.0
 STATS_EVERY_S: Final = 1.0
+VANISHED_S: Final = 8.0
+"""A peer from which not one datagram came for so long has gone without a word."""
 VIDEO_TICKS: Final = 90 * FRAME_MS  # of the 90 kHz clock, per frame
 VOICE_SAMPLES: Final = 48 * FRAME_MS
 USUAL_WORK_S: Final = 0.02
@@ -85,10 +87,10 @@ class Session:
         self.identity_id = identity_id
         self.state = "connecting"
         self.on_frame: Callable[[FrameReport], None] | None = None
-        self._connection = peer.connection
+        self._connection, self._microphone = peer.connection, peer.microphone
         self._system, self._worker = system, worker
         self._resolve_identity = resolve_identity
-        self._max_idle_s = max_idle_s
+        self._max_idle_s, self._vanished_s = max_idle_s, min(VANISHED_S, max_idle_s)
         drive = Drive(system, identity, lookahead_ms=self.lookahead_ms, idle=options.idle, seed=options.seed)
         self._face = Face(drive, Vp8Encoder(system.frame_px))
         self._face_out = RtpOut(peer.face, low_delay=True)
@@ -261,11 +263,16 @@ class Session:
                 self._tell({"t": "error", "code": "identity", "message": str(error)})
 
     async def _watch(self) -> None:
+        datagrams, alive_s = 0, time.monotonic()
         while True:
             await asyncio.sleep(STATS_EVERY_S)
             now_s = time.monotonic()
+            if datagrams != (datagrams := datagrams_received(self._microphone)):
+                alive_s = now_s
             if now_s - self._ear.last_packet_s > self._max_idle_s:
                 await self.close(f"no sound came for {self._max_idle_s:g} s")
+            elif self.state == "live" and now_s - alive_s > self._vanished_s:
+                await self.close("the peer has vanished")
             self._stats.tick(now_s)
             if self._control is not None and self._control.bufferedAmount < MAX_BUFFERED_BYTES:
                 self._tell({"t": "stats", **self.snapshot()})
