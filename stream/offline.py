@@ -67,7 +67,7 @@ def render(
     part = config.out.with_name(f".{config.out.stem}.part.mp4")
     try:
         with _open_sound(config.audio) as sound, av.open(part, "w", options={"movflags": "faststart"}) as film:
-            writer = _Writer(film, system.frame_px)
+            writer = _Writer(film, system.frame_px, _layout(sound))
             drive = Drive(system, identity, lookahead_ms=config.lookahead_ms, idle=config.idle, seed=config.seed)
             seconds = _draw_all(sound, drive, writer, on_progress)
             writer.finish()
@@ -116,13 +116,17 @@ def _draw(drive: Drive, samples: NDArray[np.float32], writer: "_Writer", limit_f
             writer.add_frame(drive.draw(due))
 
 
+def _layout(sound: InputContainer) -> str:
+    return "mono" if sound.streams.audio[0].channels == 1 else "stereo"
+
+
 def _frames_of(samples: int) -> int:
     return -(-samples * FPS // SAMPLE_RATE_HZ)
 
 
 def _decode(sound: InputContainer) -> Iterator[tuple[list[av.AudioFrame], NDArray[np.float32]]]:
     """The sound in small pieces: [frames for the film], [n] float32 at 16 kHz for the face."""
-    for_film = AudioResampler("fltp", "stereo", VOICE_RATE_HZ, frame_size=AAC_FRAME_SAMPLES)
+    for_film = AudioResampler("fltp", _layout(sound), VOICE_RATE_HZ, frame_size=AAC_FRAME_SAMPLES)
     for_face = AudioResampler("flt", "mono", SAMPLE_RATE_HZ)
     for frame in (*_frames(sound), None):
         pieces = [piece.to_ndarray().reshape(-1) for piece in for_face.resample(frame)]
@@ -142,7 +146,7 @@ def _frames(sound: InputContainer) -> Iterator[av.AudioFrame]:
 class _Writer:
     """An MP4 with one picture track and one sound track, both from media time 0 on."""
 
-    def __init__(self, film: OutputContainer, frame_px: int) -> None:
+    def __init__(self, film: OutputContainer, frame_px: int, layout: str) -> None:
         self._film = film
         self.frames = 0
         x264 = "libx264" in av.codecs_available
@@ -151,7 +155,7 @@ class _Writer:
         self._picture: VideoStream = film.add_stream("libx264" if x264 else "mpeg4", rate=FPS, options=options)
         self._picture.width = self._picture.height = frame_px
         self._picture.pix_fmt = "yuv420p"
-        self._voice: AudioStream = film.add_stream("aac", rate=VOICE_RATE_HZ, layout="stereo")
+        self._voice: AudioStream = film.add_stream("aac", rate=VOICE_RATE_HZ, layout=layout)
         self._voice.bit_rate = AAC_BIT_RATE
 
     def add_frame(self, rgb: Tensor) -> None:

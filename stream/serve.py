@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 
 import uvicorn
 
@@ -52,15 +53,17 @@ def serve(config: ServeConfig) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        raise AddressError(host, port, error.strerror or str(error)) from error
-    return listener
+    with ExitStack() as on_failure:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = on_failure.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise AddressError(host, port, error.strerror or str(error)) from error
+        on_failure.pop_all()
+        return listener
 
 
 def _stop(running: list[uvicorn.Server]) -> None:

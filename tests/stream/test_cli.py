@@ -1,0 +1,197 @@
+"""The command line: what it takes, what it refuses, and its exit codes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stream import cli, serve, train
+from stream.config import ServeConfig, TrainConfig, parse_ice_server
+from stream.errors import AddressError
+from stream.types import IceServer
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def parsed(monkeypatch, *words):
+    """The config that `visavis serve WORDS` would serve with."""
+    taken = []
+    monkeypatch.setattr(serve, "serve", taken.append)
+    assert cli.main(["serve", *words]) == 0
+    return taken[0]
+
+
+def test_serve_without_options_is_the_default_config(monkeypatch):
+    assert parsed(monkeypatch) == ServeConfig()
+
+
+def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.touch()
+    key.touch()
+    words = ["--host", "0.0.0.0", "--port", "9", "--system", "x", "--lookahead-ms", "120"]
+    words += ["--max-sessions", "2", "--idle-timeout-s", "7.5"]
+    words += ["--allow-origin", "https://a.example", "--allow-origin", "http://b.example:81"]
+    words += ["--ice-server", "stun:s.example", "--ice-server", "turn:t.example:1?transport=tcp,ann,a,b"]
+    words += ["--data-dir", str(tmp_path), "--tls-cert", str(cert), "--tls-key", str(key)]
+    assert parsed(monkeypatch, *words) == ServeConfig(
+        host="0.0.0.0",
+        port=9,
+        system="x",
+        lookahead_ms=120,
+        max_sessions=2,
+        idle_timeout_s=7.5,
+        data_dir=tmp_path,
+        ice_servers=(IceServer(("stun:s.example",)), IceServer(("turn:t.example:1?transport=tcp",), "ann", "a,b")),
+        allow_origins=("https://a.example", "http://b.example:81"),
+        tls_cert=cert,
+        tls_key=key,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serve", "--port", "70000"], "--port must be 0 to 65535, got 70000"),
+        (["serve", "--lookahead-ms", "201"], "--lookahead-ms must be 0 to 200"),
+        (["serve", "--max-sessions", "0"], "--max-sessions must be at least 1"),
+        (["serve", "--idle-timeout-s", "nan"], "--idle-timeout-s must be at least 1"),
+        (["serve", "--allow-origin", "example.org"], "--allow-origin must be like https://example.org"),
+        (["serve", "--ice-server", "http://x"], "--ice-server must be stun:HOST"),
+        (["serve", "--ice-server", "turn:t.example"], "needs both a user and a credential"),
+        (["serve", "--ice-server", "stun:s.example,ann"], "needs both a user and a credential"),
+        (["serve", "--tls-cert", __file__], "--tls-cert and --tls-key go together"),
+        (["serve", "--tls-cert", "missing", "--tls-key", __file__], "--tls-cert must be a file that exists"),
+        (["serve", "--port", "many"], "argument --port: invalid int value"),
+        (["render", "missing.jpg", __file__, "--out", "a.mp4"], "the photo must be a file that exists"),
+        (["render", __file__, "missing.wav", "--out", "a.mp4"], "the sound must be a file that exists"),
+        (["render", __file__, __file__, "--out", "a.avi"], "--out must end in .mp4"),
+        (["render", __file__, __file__], "the following arguments are required: --out"),
+        (["enroll", __file__, "--out", "a.bin"], "--out must end in .safetensors"),
+        (["train", "--data", "missing", "--out", "a"], "--data must be a folder that exists"),
+        (["train", "--data", ".", "--out", "a", "--stage", "x"], "--stage: invalid choice: 'x'"),
+        (["dance"], "invalid choice: 'dance'"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line_and_ends_with_2(words, told, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+    assert left.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [None, *cli.COMMANDS])
+def test_help_explains_every_command_and_option(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main([*([command] if command else []), "--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ([] if command else cli.COMMANDS))
+    _, parser = cli.build_parser(command)
+    assert parser.description
+    assert [action.dest for action in parser._actions if not action.help and action.dest != "command"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["enroll", __file__, "--out", "a.safetensors", "--system", "nobody"], "got system 'nobody', want one of: "),
+        (["systems", "--json"], None),
+    ],
+)
+def test_an_expected_failure_is_one_line_and_ends_with_1(words, told, capsys, monkeypatch):
+    if told is None:
+
+        def refuse(name):
+            raise OSError("disk is gone")
+
+        monkeypatch.setattr("models.registry.load_system", refuse)
+        told = "disk is gone"
+    assert cli.main(words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("visavis: ")
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    def broken(config):
+        raise KeyError("mistake")
+
+    monkeypatch.setattr(serve, "serve", broken)
+    with pytest.raises(KeyError):
+        cli.main(["serve"])
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        config = ServeConfig(port=taken.getsockname()[1], data_dir=tmp_path)
+        with pytest.raises(AddressError, match="choose another --host or --port"):
+            serve.serve(config)
+
+
+def test_an_ice_server_without_a_port_is_fine():
+    assert parse_ice_server("stun:s.example") == IceServer(("stun:s.example",), None, None)
+
+
+def test_train_runs_the_stages_in_order_and_stops_at_the_first_failure(tmp_path, monkeypatch):
+    ran = []
+
+    def run(command, *, check):
+        ran.append(command[2])
+        return subprocess.CompletedProcess(command, 3 if command[2].endswith("train_speech") else 0)
+
+    monkeypatch.setattr(train.subprocess, "run", run)
+    assert train.train(TrainConfig(tmp_path, tmp_path / "out")) == 1
+    modules = [name.removeprefix("models.training.") for name in ran]
+    assert modules == ["build_rig", "pairs", "train_landmarks", "speech_corpus", "train_speech"]
+    assert (tmp_path / "out").is_dir()
+
+
+@pytest.mark.parametrize("stage", train.STAGES)
+def test_every_training_command_is_one_that_its_module_takes(stage, tmp_path):
+    for module, *options in train.commands(stage, tmp_path, tmp_path / "out"):
+        source = (ROOT / Path(*module.split("."))).with_suffix(".py").read_text()
+        for option in options[::2]:
+            assert f'"{option}"' in source, f"{module} has no {option}"
+
+
+def test_the_real_server_serves_and_ends_with_0_when_told_to_stop(tmp_path):
+    command = [sys.executable, "-m", "stream.cli", "serve", "--port", "0", "--data-dir", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        url = next(line.split()[-1] for line in process.stderr if "listening on" in line)
+        until_s = time.monotonic() + 30
+        while time.monotonic() < until_s:
+            ready = httpx.get(f"{url}/readyz")
+            if ready.status_code == 200:
+                break
+            assert ready.json()["error"]["code"] == "not_ready", ready.text
+            time.sleep(0.1)
+        assert "visavis" in httpx.get(url).text
+        listed = httpx.get(f"{url}/v1/identities").json()["identities"]
+        assert httpx.get(url + listed[0]["photo"]).content[:2] == b"\xff\xd8"
+        huge = httpx.post(f"{url}/v1/identities", files={"photo": bytes(12_000_000)})
+        assert (huge.status_code, huge.json()["error"]["code"]) == (413, "too_large")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_systems_lists_the_house_model_as_json(capsys):
+    assert cli.main(["systems", "--json"]) == 0
+    (system,) = json.loads(capsys.readouterr().out)["systems"]
+    assert (system["name"], system["frame_px"]) == ("visavis", 256)
+    assert "jawOpen" in system["controls"]
