@@ -11,6 +11,7 @@ from typing import Final, Self
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+ROOT: Final = Path(__file__).parent.parent
 READY_WITHIN_S: Final = 60.0
 
 
@@ -30,14 +31,14 @@ class LiveServer:
         self.ready_s = 0.0
         self._log = data_dir / "server.log"
         self._command = [
-            *(sys.executable, "-m", "stream.cli", "serve", "--port", str(port), "--data-dir", str(data_dir)),
-            *options,
+            *(sys.executable, "-c", "import sys; from stream.cli import main; sys.exit(main())"),
+            *("serve", "--port", str(port), "--data-dir", str(data_dir), *options),
         ]
 
     def __enter__(self) -> Self:
         started_s = time.monotonic()
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT)
         try:
             while not self._is_ready():
                 if self._process.poll() is not None or time.monotonic() - started_s > READY_WITHIN_S:
