@@ -1,8 +1,8 @@
 """What a living face does besides speaking: it blinks, sways a little and looks about.
 
 Everything is a pure function of a seed and of media time, so that a stream, a render and a test see the same life.
-Blinks come about 15 times a minute; Bentivoglio et al., "Analysis of blink rate patterns in normal subjects" (abstract),
-give 17 at rest and 26 in conversation, log-normally spread. The lids close faster than they open.
+Blinks come about 15 times a minute; Bentivoglio et al., "Analysis of blink rate patterns in normal subjects", say
+17 at rest and 26 in conversation, log-normally spread. The lids close faster than they open.
 """
 
 from bisect import bisect_right

@@ -28,6 +28,19 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _JAW: Final = [SPEECH.index(name) for name in ("jawOpen", "jawForward", "mouthClose")]
 
+LIP_GAP_CM: Final[Mapping[str, float]] = {
+    **{"jawOpen": 3.28, "mouthClose": -3.89, "mouthFunnel": 1.37, "mouthPucker": -0.05, "mouthRollLower": -0.37},
+    **{"mouthRollUpper": 0.18, "mouthShrugLower": -0.69, "mouthShrugUpper": 0.53, "mouthPressLeft": -0.13},
+    **{"mouthPressRight": -0.13, "mouthLowerDownLeft": 0.34, "mouthLowerDownRight": 0.34, "mouthUpperUpLeft": 0.35},
+    **{"mouthUpperUpRight": 0.35},
+}
+"""How far each control at 1 parts the middle of the inner lips of ICT-FaceKit's mean head, centimetres."""
+
+
+def lip_gap_cm(controls: Curve) -> Curve:
+    """How far the lips are apart, [..., 19] (`rig.SPEECH`) to [...]; 0 at rest, below 0 where they press."""
+    return (controls @ np.array([LIP_GAP_CM.get(name, 0.0) for name in SPEECH])).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Viseme:
@@ -63,39 +76,40 @@ class Seal:
     release_s: float
 
 
-_BILABIAL: Final = {"jaw": 0.03, "close": 0.035, "press": 0.25, "roll_low": 0.18, "roll_up": 0.14}
+_BILABIAL: Final = {"jaw": 0.04, "close": 0.035, "press": 0.25, "roll_low": 0.18, "roll_up": 0.14}
 _LABIODENTAL: Final = {"jaw": 0.045, "roll_low": 0.4, "shrug_low": 0.15, "up": 0.2}
-_NARROW: Final = {"jaw": 0.04, "low": 0.14, "up": 0.08, "stretch": 0.14}
-_ROUND_NARROW: Final = {"jaw": 0.05, "funnel": 0.4, "pucker": 0.18, "low": 0.08}
+_NARROW: Final = {"jaw": 0.07, "low": 0.26, "up": 0.16, "stretch": 0.14}
+_ROUND_NARROW: Final = {"jaw": 0.07, "funnel": 0.18, "pucker": 0.3, "low": 0.08}
 
 VISEMES: Final[Mapping[str, Viseme]] = {
     PAUSE: Viseme({}, 0.7, 0.5),
-    "aa": Viseme({"jaw": 0.3, "low": 0.16, "up": 0.08}, 1.0, 0.6),
-    "ae": Viseme({"jaw": 0.28, "low": 0.2, "up": 0.12, "stretch": 0.12}, 1.0, 0.7),
-    "ah": Viseme({"jaw": 0.17, "low": 0.1, "up": 0.05}, 0.7, 0.4),
-    "ao": Viseme({"jaw": 0.24, "funnel": 0.28, "pucker": 0.12}, 1.0, 0.9),
-    "eh": Viseme({"jaw": 0.19, "low": 0.14, "up": 0.08, "stretch": 0.12}, 0.9, 0.7),
-    "er": Viseme({"jaw": 0.11, "funnel": 0.2, "pucker": 0.2}, 0.7, 0.7),
-    "ih": Viseme({"jaw": 0.12, "low": 0.11, "up": 0.05, "stretch": 0.12, "smile": 0.05}, 0.7, 0.6),
-    "iy": Viseme({"jaw": 0.08, "low": 0.12, "up": 0.06, "stretch": 0.2, "smile": 0.14}, 0.8, 0.9),
-    "uh": Viseme({"jaw": 0.12, "funnel": 0.2, "pucker": 0.25}, 0.7, 0.8),
-    "uw": Viseme({"jaw": 0.07, "funnel": 0.25, "pucker": 0.55}, 0.9, 1.0),
-    "o": Viseme({"jaw": 0.18, "funnel": 0.3, "pucker": 0.22}, 0.9, 0.9),
-    "w": Viseme({"jaw": 0.05, "funnel": 0.22, "pucker": 0.6}, 0.8, 1.0),
-    "r": Viseme({"jaw": 0.08, "funnel": 0.25, "pucker": 0.22}, 0.5, 0.6),
-    "y": Viseme({"jaw": 0.06, "low": 0.08, "stretch": 0.14, "smile": 0.1}, 0.5, 0.5),
-    "l": Viseme({"jaw": 0.12, "low": 0.1, "up": 0.04}, 0.35, 0.25),
-    "n": Viseme({"jaw": 0.08, "low": 0.1, "up": 0.03}, 0.4, 0.25),
-    "t": Viseme({"jaw": 0.06, "low": 0.1, "up": 0.04}, 0.5, 0.25),
-    "k": Viseme({"jaw": 0.11, "low": 0.08}, 0.3, 0.15),
-    "th": Viseme({"jaw": 0.09, "low": 0.14, "up": 0.06}, 0.6, 0.5),
-    "hh": Viseme({"jaw": 0.13, "low": 0.06}, 0.15, 0.1),
+    "aa": Viseme({"jaw": 0.29, "low": 0.18, "up": 0.1}, 1.0, 0.6),
+    "ae": Viseme({"jaw": 0.26, "low": 0.24, "up": 0.16, "stretch": 0.12}, 1.0, 0.7),
+    "ah": Viseme({"jaw": 0.19, "low": 0.16, "up": 0.09}, 0.8, 0.5),
+    "ao": Viseme({"jaw": 0.21, "funnel": 0.09, "pucker": 0.22}, 1.0, 0.9),
+    "eh": Viseme({"jaw": 0.25, "low": 0.28, "up": 0.18, "stretch": 0.14}, 1.0, 0.8),
+    "er": Viseme({"jaw": 0.12, "funnel": 0.1, "pucker": 0.22}, 0.7, 0.7),
+    "ih": Viseme({"jaw": 0.16, "low": 0.23, "up": 0.13, "stretch": 0.14, "smile": 0.05}, 0.8, 0.7),
+    "iy": Viseme({"jaw": 0.16, "low": 0.32, "up": 0.2, "stretch": 0.22, "smile": 0.14}, 0.9, 0.9),
+    "uh": Viseme({"jaw": 0.13, "funnel": 0.1, "pucker": 0.28}, 0.7, 0.8),
+    "uw": Viseme({"jaw": 0.07, "funnel": 0.12, "pucker": 0.6}, 1.0, 1.0),
+    "o": Viseme({"jaw": 0.17, "funnel": 0.14, "pucker": 0.32}, 0.9, 0.9),
+    "w": Viseme({"jaw": 0.04, "funnel": 0.08, "pucker": 0.65}, 1.0, 1.0),
+    "r": Viseme({"jaw": 0.07, "funnel": 0.08, "pucker": 0.26}, 0.6, 0.7),
+    "y": Viseme({"jaw": 0.1, "low": 0.2, "up": 0.1, "stretch": 0.16, "smile": 0.1}, 0.5, 0.5),
+    "l": Viseme({"jaw": 0.13, "low": 0.16, "up": 0.08}, 0.4, 0.3),
+    "n": Viseme({"jaw": 0.1, "low": 0.18, "up": 0.08}, 0.4, 0.3),
+    "t": Viseme({"jaw": 0.1, "low": 0.2, "up": 0.1}, 0.5, 0.3),
+    "k": Viseme({"jaw": 0.15, "low": 0.18, "up": 0.1}, 0.3, 0.2),
+    "th": Viseme({"jaw": 0.09, "low": 0.16, "up": 0.08}, 0.6, 0.5),
+    "hh": Viseme({"jaw": 0.15, "low": 0.1, "up": 0.05}, 0.15, 0.1),
     "s": Viseme(_NARROW, 0.9, 0.5),
     "sh": Viseme(_ROUND_NARROW, 0.9, 0.9),
-    "p": Viseme({"jaw": 0.05}, 0.4, 0.15),
+    "p": Viseme({"jaw": 0.06}, 0.4, 0.15),
     "f": Viseme({"jaw": 0.045, "up": 0.12}, 0.7, 0.4),
 }
-"""Shapes by sound; speech stays within a jaw of 0.35."""
+"""Shapes by sound, within a jaw of 0.3. Their lip gaps (`LIP_GAP_CM`) follow those measured on one filmed speaker
+(GRID): about 1.1 cm in ey eh aa, 0.9 in iy ae, 0.6 in s t n, 0.4 in uw r, 0.3 in w, 0 in p b m."""
 
 _LIKE: Final = {
     **{"b": "p", "m": "p", "v": "f", "z": "s", "zh": "sh", "ch": "sh", "jh": "sh", "d": "t", "g": "k", "ng": "k"},
@@ -105,14 +119,14 @@ _GLIDES: Final = {
     **{"aw": ("aa", "uw"), "ay": ("aa", "ih"), "ey": ("eh", "iy"), "ow": ("o", "uw"), "oy": ("ao", "ih")},
 }
 SEALS: Final[Mapping[str, Seal]] = {
-    "p": Seal(_BILABIAL, 1.0, 0.075, 0.6, 0.06),
-    "b": Seal(_BILABIAL, 1.0, 0.075, 0.75, 0.06),
-    "m": Seal(_BILABIAL, 1.0, 0.075, 0.9, 0.06),
+    "p": Seal(_BILABIAL, 1.0, 0.08, 0.5, 0.06),
+    "b": Seal(_BILABIAL, 1.0, 0.08, 0.6, 0.06),
+    "m": Seal(_BILABIAL, 1.0, 0.08, 0.85, 0.06),
     "f": Seal(_LABIODENTAL, 0.9, 0.07, 0.8, 0.06),
     "v": Seal(_LABIODENTAL, 0.85, 0.06, 0.8, 0.06),
-    "s": Seal({"jaw": 0.04}, 0.7, 0.05, 0.85, 0.05),
-    "z": Seal({"jaw": 0.04}, 0.6, 0.05, 0.85, 0.05),
-    "sh": Seal({"jaw": 0.05}, 0.7, 0.05, 0.85, 0.05),
+    "s": Seal({"jaw": 0.065}, 0.7, 0.05, 0.85, 0.05),
+    "z": Seal({"jaw": 0.065}, 0.6, 0.05, 0.85, 0.05),
+    "sh": Seal({"jaw": 0.065}, 0.7, 0.05, 0.85, 0.05),
 }
 CLOSED: Final = frozenset({"p", "b", "m"})
 """The sounds made with closed lips."""
