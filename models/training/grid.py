@@ -6,7 +6,6 @@ GRID audio-visual sentence corpus (Cooke, Barker, Cunningham, Shao 2006), CC BY 
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from models.rig import BLENDSHAPES, CONTROLS, INDEX
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, fit, mark_offset_cm, track
-from models.visavis.ict import Rig, Shape, rotation
+from models.visavis.ict import Rig, Shape
 
 VIDEO_PX = 224
 REFERENCE_CLIPS = 40
@@ -113,7 +112,7 @@ def main() -> None:
     tracks = Tracks(args.data, Rig.load())
     done = {name: tracks.controls(name).numpy() for name in tqdm(tracks.names[: args.clips], unit="clip")}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(args.out, **done)
+    np.savez(args.out, allow_pickle=False, **done)
 
 
 if __name__ == "__main__":

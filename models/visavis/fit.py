@@ -148,19 +148,26 @@ def fit(rig: Rig, points68_px: Tensor, iris_px: Tensor) -> Shape:
     Returns:
         The person in that photo; `rest` closes the lips, `blink_gain` closes the lids.
     """
-    points = points68_px.double()[None]
+    return fit_many(rig, points68_px[None], iris_px[None])[0]
+
+
+def fit_many(rig: Rig, points68_px: Tensor, iris_px: Tensor) -> list[Shape]:
+    """`fit` for N photos of N persons at once: points [N, 68, 2] and irises [N, 2, 2], px."""
+    points = points68_px.double()
     marks = rig.landmarks68
     base, identities, shapes = rig.neutral[marks], rig.identity[:, marks], rig.expression[:, marks]
     base, identities, shapes = base.double(), identities.double(), shapes.double()
-    start = _start(points, base)
     prior = torch.cat([torch.full((len(identities),), _IDENTITY_PRIOR, dtype=torch.float64), _priors(6.0)])
-    both = _gauss_newton(base, torch.cat([identities, shapes]), prior, len(identities), points, start, 10)
+    modes = torch.cat([identities, shapes])
+    both = _gauss_newton(base, modes, prior, len(identities), points, _start(points, base), 10)
     identity = both[:, _POSE : _POSE + len(identities)]
     own = base + torch.einsum("bm,mpc->bpc", identity, identities)
     x = _gauss_newton(own, shapes, _priors(4.0), 0, points, both[:, :_POSE], 6)
-    shape = _shapes(rig, identity, x, own, shapes, points, iris_px[None].double())[0]
-    shape = replace(shape, rest=rest_expression(rig, shape))
-    return replace(shape, blink_gain=blink_gain(rig, shape))
+    out: list[Shape] = []
+    for found in _shapes(rig, identity, x, own, shapes, points, iris_px.double()):
+        rested = replace(found, rest=rest_expression(rig, found))
+        out.append(replace(rested, blink_gain=blink_gain(rig, rested)))
+    return out
 
 
 def mark_offset_cm(rig: Rig, shape: Shape, points68_px: Tensor) -> Tensor:
