@@ -26,6 +26,7 @@ from stream.types import SessionOptions
 MAX_PHOTO_BYTES: Final = 10_000_000
 MULTIPART_BYTES: Final = 16_384  # room for boundaries, headers and the name around a photo
 MAX_JSON_BYTES: Final = 262_144
+MAX_ID_CHARS: Final = 100
 PAGE_DIR: Final = Path(__file__).parent.parent / "web_client" / "dist"
 
 Facts = Mapping[str, object]  # a JSON object; pydantic cannot read the recursive `stream.types.JSON`
@@ -45,7 +46,7 @@ class Offer(BaseModel):
 
     sdp: str
     type: Literal["offer"]
-    identity: str | None = None
+    identity: Annotated[str, Field(max_length=MAX_ID_CHARS)] | None = None
     options: Options = Options()
 
 

@@ -27,6 +27,8 @@ def serve(config: ServeConfig) -> None:
         ModelError, StreamError, OSError: If the system could not be loaded.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("aioice", "aiortc"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = _listen(config.host, config.port)
     running: list[uvicorn.Server] = []
     app = create_app(config, on_failure=lambda: _stop(running))

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from models.errors import PhotoError
 from models.system import SAMPLE_RATE_HZ, IdentityState, System
 from stream.config import ServeConfig
 from stream.drive import Drive
@@ -176,8 +175,8 @@ class Service:
     async def _enroll_demos(self, store: IdentityStore) -> None:
         try:
             await store.enroll_all()
-        except PhotoError as error:
-            logger.error("a demo identity cannot be enrolled: %s", error)
+        except Exception as error:  # the edge of a task that nobody waits for; sessions do without it
+            logger.error("not all demo identities could be enrolled: %s", error)
 
 
 def _draw_silence(system: System, identity: IdentityState) -> None:
