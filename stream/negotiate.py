@@ -1,5 +1,6 @@
 """From an SDP offer to an answer: which line is the microphone, which gets the face, which the returned voice."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.exceptions import InvalidStateError, OperationError
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
 from aiortc.sdp import MediaDescription, SessionDescription
@@ -107,10 +107,10 @@ async def answer(sdp: str, kind: str, ice_servers: Sequence[IceServer], *, want_
     try:
         await connection.setRemoteDescription(RTCSessionDescription(without_mdns(sdp), kind))
         peer = await _answer(connection, lines, _offered_extensions(sdp), want_voice=want_voice)
-    except (ValueError, KeyError, IndexError, AssertionError, InvalidStateError, OperationError) as error:
+    except Exception as error:  # aiortc meets an incomplete description with whatever its parts raise
         await connection.close()
         raise OfferError("refused", "the offer cannot be answered: it lacks ICE, DTLS or a common codec") from error
-    except BaseException:
+    except asyncio.CancelledError:
         await connection.close()
         raise
     return peer

@@ -68,7 +68,7 @@ class Caller:
         self._tap(self.video.receiver, self._take_video)
         self._tap(self.microphone.receiver, lambda p: self.voice.append((p.timestamp, time.monotonic(), p.payload)))
         async with asyncio.timeout(5):
-            while self.connection.connectionState != "connected" or self.control.readyState != "open":
+            while self.connection.connectionState != "connected" or self.control.readyState != "open":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     def tell(self, **message) -> None:
@@ -79,7 +79,7 @@ class Caller:
 
     async def until(self, condition, seconds: float = 5.0) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     def media_ms(self, seen: Seen) -> float:

@@ -1,0 +1,79 @@
+from stream.jitter import RtpAudio
+from stream.voice import MAX_PACKETS, VoiceLine
+
+
+def wall_s(position: float) -> float:
+    return position / 48_000
+
+
+def packet(number: int) -> RtpAudio:
+    return RtpAudio(1, (65_530 + number) % 65_536, 960 * number, bytes([number % 256]), 960, 0.0)
+
+
+def test_a_packet_goes_back_when_the_face_of_its_media_time_does():
+    line = VoiceLine(0.05)
+    line.push(packet(10), 9600)
+    assert line.deadline_s(wall_s) == 0.25
+    assert line.due(0.2499, wall_s) == []
+    [due] = line.due(0.25, wall_s)
+    assert (due.position, due.payload, due.skip) == (9600, bytes([10]), 0)
+
+
+def test_packets_go_back_in_order_and_losses_stay_visible():
+    line = VoiceLine(0.05)
+    for number in (1, 0, 2, 5, 7):
+        line.push(packet(number), 960 * number)
+    due = line.due(1.0, wall_s)
+    assert [one.payload[0] for one in due] == [0, 1, 2, 5, 7]
+    assert [one.skip for one in due] == [0, 0, 0, 2, 1]
+    assert [one.marker for one in due] == [True, False, False, True, True]
+
+
+def test_a_packet_older_than_what_was_sent_is_left_out():
+    line = VoiceLine(0.05)
+    line.push(packet(5), 4800)
+    line.due(1.0, wall_s)
+    line.push(packet(4), 3840)
+    assert line.due(2.0, wall_s) == []
+    assert line.dropped == 1
+
+
+def test_a_pause_of_the_source_is_no_loss():
+    line = VoiceLine(0.05)
+    line.push(packet(0), 0)
+    line.push(RtpAudio(1, 65_531, 960 * 500, b"x", 960, 10.0), 960 * 500)  # the next sequence number, 10 s later
+    assert [one.skip for one in line.due(20.0, wall_s)] == [0, 0]
+
+
+def test_the_first_measurement_counts_whole_and_later_ones_move_it_slowly():
+    line = VoiceLine(0.06)
+    line.due(0.0, wall_s)
+    line.note_face(0.1)
+    line.due(10.0, wall_s)
+    assert abs(line.delay_s - 0.1) < 1e-9
+    for _ in range(300):
+        line.note_face(0.2)
+    line.due(10.1, wall_s)
+    assert abs(line.delay_s - 0.105) < 1e-9  # 50 ms a second at most
+    line.due(20.0, wall_s)
+    assert abs(line.delay_s - 0.2) < 1e-3
+
+
+def test_what_the_browser_reports_is_trimmed_away():
+    line = VoiceLine(0.1)
+    line.note_face(0.1)
+    heard_late_ms = 60.0
+    for second in range(1, 20):
+        line.due(float(second), wall_s)
+        line.trim(heard_late_ms + 1000 * (line.delay_s - 0.1))
+    line.due(30.0, wall_s)
+    assert abs(1000 * (line.delay_s - 0.1) + heard_late_ms) < 1.0
+
+
+def test_the_line_is_bounded_and_can_be_cleared():
+    line = VoiceLine(0.05)
+    for number in range(MAX_PACKETS + 10):
+        line.push(packet(number), 960 * number)
+    assert line.dropped == 10
+    line.clear()
+    assert line.deadline_s(wall_s) is None
