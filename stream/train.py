@@ -8,6 +8,7 @@ from typing import Final
 
 from stream.config import TrainConfig
 
+FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5")
 STAGES: Final = ("pairs", "landmarks", "speech", "renderer")
 
 
@@ -38,5 +39,7 @@ def commands(stage: str, data: Path, out: Path) -> Iterator[list[str]]:
             yield ["models.training.speech_corpus", "--data", str(data), "--out", str(corpus)]
             yield ["models.training.train_speech", "--corpus", str(corpus), "--out", str(out / "speech.safetensors")]
         case _:
-            pairs = out / "pairs"
-            yield ["models.training.train_renderer", "--pairs", str(pairs), "--out", str(out / "renderer")]
+            squeezenet = data / FEATURE_WEIGHTS
+            features = ["--squeezenet", str(squeezenet)] if squeezenet.is_file() else []
+            where = ["--pairs", str(out / "pairs"), "--out", str(out / "renderer")]
+            yield ["models.training.train_renderer", *where, *features]
