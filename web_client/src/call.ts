@@ -38,8 +38,8 @@ export interface CallListener {
   changed(): void;
   /** Microphone level, about 47 times a second. */
   level(dbfs: number): void;
-  /** The server has something to say to the person. */
-  notice(text: string): void;
+  /** The server has something to say: `message` to the person, `code` to the program. */
+  notice(notice: { code: string; message: string }): void;
 }
 
 const SAMPLE_EVERY_MS = milli(250);
@@ -211,7 +211,7 @@ export class Call {
         break;
       case "notice":
       case "error":
-        this.#listener.notice(message.message);
+        this.#listener.notice(message);
         break;
       case "pong":
         break;

@@ -28,7 +28,7 @@ export class ControlChannel {
       if (message !== null) onMessage(message);
     };
     channel.addEventListener("message", receive, { signal });
-    channel.addEventListener("open", () => this.#flush(), { signal });
+    channel.addEventListener("open", () => this.#flush(), { once: true });
     signal.addEventListener("abort", () => this.#cancelFlush?.(), { once: true });
   }
 

@@ -136,6 +136,10 @@ export class RunningMedian {
     if (this.#values.length > this.#size) this.#values.shift();
   }
 
+  get full(): boolean {
+    return this.#values.length === this.#size;
+  }
+
   /** Null until the window is half full. */
   get value(): number | null {
     if (this.#values.length * 2 < this.#size) return null;

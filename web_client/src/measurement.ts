@@ -10,8 +10,11 @@ import type { ServerStats } from "./wire";
 /** The meter's own report of an onset may come after the server's. */
 const MATCH_AFTER_MS = milli(150);
 const COUNTERS_EVERY_MS = 1000;
-const AV_REPORT_EVERY_MS = 2000;
 const AV_SAMPLES = 20;
+/** Looks that go into one report: 2.5 seconds' worth. */
+const AV_REPORT_SAMPLES = 10;
+/** The server moves the voice by at most 50 ms a second: what is heard before that is over says nothing new. */
+const AV_SETTLING_MS = 1500;
 /** No buffer makes such an offset: the two tracks have not both begun to follow the session's clock. */
 const IMPOSSIBLE_MS = 2000;
 /** A picture older than this says nothing about now. */
@@ -31,7 +34,8 @@ export class Measurement {
   #seen: Shown | null = null;
   #lastVoice = 0;
   #counters: { at: Milli; counters: Counters } | null = null;
-  #reportedAt = 0;
+  #fresh = new RunningMedian(AV_REPORT_SAMPLES);
+  #reportedAt = Number.NEGATIVE_INFINITY;
 
   /** The server's newest statistics, for the page. */
   stats: ServerStats | null = null;
@@ -77,14 +81,14 @@ export class Measurement {
   serverOnset(mediaMs: number): void {
     const receivedAt = milli(performance.now());
     pushRing(this.#hook.server_onsets, { media_ms: mediaMs, received_ms: receivedAt });
-    const cancel = this.#timer.after(MATCH_AFTER_MS, () => {
+    this.#timer.after(MATCH_AFTER_MS, () => {
+      if (this.#signal.aborted) return; // the hook may belong to the next connection by now
       const pair = this.#matcher.reported(mediaMilli(mediaMs), receivedAt);
       if (pair === null) return;
       pushRing(this.#hook.onsets, pair);
       this.#waiting.push(pair);
       this.#settle();
     });
-    this.#signal.addEventListener("abort", cancel, { once: true });
   }
 
   /** A look at `getStats`; keeps one a second. */
@@ -97,7 +101,7 @@ export class Measurement {
     this.#changed();
   }
 
-  /** Where the voice's playing stands. Returns the offset to report to the server, every two seconds, else null. */
+  /** Where the voice's playing stands. Returns the offset to report to the server, about every four seconds, else null. */
   voice(sources: readonly RTCRtpSynchronizationSource[], outputLatency: Milli): number | null {
     const source = sources[0];
     if (source === undefined || this.#voiceClock === null || this.#seen === null) return null;
@@ -111,9 +115,18 @@ export class Measurement {
     if (Math.abs(offset) > IMPOSSIBLE_MS) return null;
     this.#av.push(offset);
     this.#hook.av_offset_ms = this.#av.value;
-    if (this.#av.value === null || now - this.#reportedAt < AV_REPORT_EVERY_MS) return null;
+    return this.#report(offset, now);
+  }
+
+  /** Each report rests on looks of its own: an old offset must not be corrected twice. */
+  #report(offset: number, now: number): number | null {
+    if (now - this.#reportedAt < AV_SETTLING_MS) return null;
+    this.#fresh.push(offset);
+    if (!this.#fresh.full) return null;
+    const report = this.#fresh.value;
+    this.#fresh = new RunningMedian(AV_REPORT_SAMPLES);
     this.#reportedAt = now;
-    return this.#av.value;
+    return report;
   }
 
   #settle(): void {

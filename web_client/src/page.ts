@@ -44,7 +44,9 @@ class Page {
     this.#call = new Call(env, {
       changed: () => this.#changed(),
       level: (dbfs) => this.#showLevel(dbfs),
-      notice: (text) => this.#tell(text),
+      notice: ({ code, message }) => {
+        if (code !== "lookahead") this.#tell(message); // the chart shows it
+      },
     });
     this.#faces = new FacesView(this.#server, (identity) => this.#choose(identity));
     this.#sliders = new SlidersView((values) => this.#call.setControls(values));
@@ -157,7 +159,8 @@ class Page {
     if (state === "live" && this.#microphones.options.length < 2) void this.#showMicrophones();
     if (error?.reason === "identity" && this.#shownState !== state) void this.#ask().catch(() => undefined);
     this.#shownState = state;
-    this.#latency.show(this.#hook, this.#call.stats, this.#hook.hello?.lookahead_ms ?? Number(this.#lookahead.value));
+    const { stats } = this.#call;
+    this.#latency.show(this.#hook, stats, stats?.lookahead_ms ?? Number(this.#lookahead.value));
   }
 
   #invitation(): string {

@@ -121,7 +121,7 @@ async function gatherOffer(peer: RTCPeerConnection, closed: AbortSignal, timer: 
     const done = (): void => {
       if (peer.iceGatheringState === "complete") resolve();
     };
-    peer.addEventListener("icegatheringstatechange", done, { signal: closed });
+    peer.addEventListener("icegatheringstatechange", done);
     const cancel = timer.after(GATHERING_LIMIT_MS, resolve);
     closed.addEventListener("abort", () => (cancel(), resolve()), { once: true });
     done();

@@ -50,7 +50,7 @@ export function waterfall(
     add("decode", "Decompress", "browser", browser.decode_ms, null);
   }
   if (trip !== null && trip.p50 > end_ms) {
-    add("rest", "Microphone, network, screen", "rest", trip.p50 - end_ms, null);
+    add("rest", "Mic, network, screen", "rest", trip.p50 - end_ms, null);
   }
   return rows;
 }

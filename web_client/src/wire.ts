@@ -29,6 +29,8 @@ export interface ServerStats {
   sent: number;
   late: number;
   dropped: number;
+  /** The look-ahead now in use; null if the server does not tell. */
+  lookahead_ms: number | null;
   /** In the server's order, which is the order in which a frame passes them. */
   stages: StageSpan[];
   lost: number;
@@ -108,6 +110,7 @@ function parseStats(fields: Fields): ServerStats {
     sent: number(fields, "sent"),
     late: number(fields, "late"),
     dropped: number(fields, "dropped"),
+    lookahead_ms: typeof fields["lookahead_ms"] === "number" ? fields["lookahead_ms"] : null,
     stages,
     lost: number(audio, "lost"),
     concealed: number(audio, "concealed"),
