@@ -18,6 +18,8 @@ from models.visavis.ict import Part, Rig, Shape, pose, rotation
 from models.visavis.polygon import signed_distance
 from models.visavis.renderer import FRAME_PX, PATCH_H, PATCH_W
 
+Size = tuple[int, int]
+
 _GRID: Final = FRAME_PX // 2
 _HALF_H: Final = PATCH_H // 2
 _HALF_W: Final = PATCH_W // 2
@@ -26,7 +28,7 @@ _DEPTH_SHARPNESS: Final = 0.5  # per px of depth: 1 cm nearer outweighs e^5 to 1
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _NODES: Final = 33  # background nodes along a side
 _NODE_SPAN: Final = 1.3  # the node grid's half-width in half frames
-_ANCHOR_STRIDE: Final = 16  # every n-th skin vertex pulls the background
+_ANCHOR_STRIDE: Final = 32  # every n-th skin vertex pulls the background
 _MOUTH_BOX: Final = (40, 44)  # half-resolution rows and columns that hold any mouth
 _EYE_BOX: Final = (18, 24)
 _FACING_GAIN: Final = 8.0
@@ -127,9 +129,7 @@ class Geometry:
         gap = gap / shape.scale_px_per_cm.reshape(-1, 1, 1)
         attach = 1.0 / (gap.square() + 0.15).square()
         beyond = (gap.amin(2) - 0.4).clamp(min=0.0) / _FOLLOW_CM
-        pixels = torch.stack(torch.meshgrid(torch.arange(FRAME_PX), torch.arange(FRAME_PX), indexing="xy"), -1).float()
-        opening = signed_distance(pixels[::4, ::4].reshape(-1, 2) + 1.5, posed[:, self.rig.inner_lip, :2])
-        mouth = torch.tanh(opening.view(-1, 1, FRAME_PX // 4, FRAME_PX // 4) / _SOFT_PX)
+        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX, (_GRID, _GRID))
         return Binding(
             skin,
             self._facing(shape, controls),
@@ -137,7 +137,7 @@ class Geometry:
             1.0 / (1.0 + beyond.square()),
             torch.stack([posed[:, i, :2].mean(1) for i in self._irises], 1),
             posed[:, self._upper_teeth, :2].mean(1),
-            F.interpolate(mouth, scale_factor=4.0, mode="bilinear"),
+            F.interpolate(mouth, scale_factor=2.0, mode="bilinear", align_corners=False),
         )
 
     def predict(self, photo: Tensor, binding: Binding, shape: Shape, controls: Tensor, base: Tensor) -> Prior:
@@ -165,7 +165,7 @@ class Geometry:
         full = F.interpolate(at, scale_factor=2.0, mode="bilinear", align_corners=False)
         frame = _sample(photo, full.permute(0, 2, 3, 1))
 
-        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], corner, *_MOUTH_BOX)
+        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2] - corner[:, None], _MOUTH_BOX)
         shift = binding.teeth - posed[:, self._upper_teeth, :2].mean(1)  # [B, 2] px
         where = self._patch + (corner + shift)[:, None, None]
         layer = _sample(torch.cat([photo, binding.mouth], 1), (where + 0.5) / (FRAME_PX / 2) - 1.0)
@@ -201,25 +201,25 @@ class Geometry:
         """Inside the eye openings everything moves with the iris. The openings [B, 1, h, w] and the new offsets."""
         soft = []
         for eye, outline in enumerate((self.rig.eye_left, self.rig.eye_right)):
-            opening = self._opening(posed[:, outline[::2], :2], corner, *_EYE_BOX)
+            opening = self._opening(posed[:, outline[::2], :2] - corner[:, None], _EYE_BOX)
             shift = iris[:, eye] - posed[:, self._irises[eye], :2].mean(1)
             share = ((opening + 0.25) * 4.0).clamp(0.0, 1.0)
             way = way + share * (shift[:, :, None, None] - way)
             soft.append(opening)
         return torch.maximum(*soft), way
 
-    def _opening(self, outline: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
-        """Signed distance to an outline over the half-resolution patch, squashed to -1 to 1, [B, 1, h, w].
+    def _opening(self, outline: Tensor, box: Size, canvas: Size = (_HALF_H, _HALF_W)) -> Tensor:
+        """Signed distance to an outline [B, E, 2] (px from the canvas's corner), squashed to -1 to 1, [B, 1, *canvas].
 
-        Worked out in a box of `height` by `width` cells around the outline; the rest is outside.
+        Canvas and box have half resolution. The distance is worked out in the box around the outline; the rest is
+        outside.
         """
-        outline = outline - corner[:, None]
-        limit = torch.tensor([_HALF_W - width, _HALF_H - height])
-        box = (outline.mean(1) / 2 - torch.tensor([width / 2, height / 2])).round().long()
-        box = box.clamp(min=0).minimum(limit)
-        points = self._patch_half[:height, :width].reshape(1, -1, 2) + 2.0 * box[:, None]
-        inside = torch.tanh(signed_distance(points, outline) / _SOFT_PX).view(-1, 1, height, width)
-        return paste(inside.new_full((len(outline), 1, _HALF_H, _HALF_W), -1.0), inside, box)
+        limit = torch.tensor([canvas[1] - box[1], canvas[0] - box[0]])
+        corner = (outline.mean(1) / 2 - torch.tensor([box[1] / 2, box[0] / 2])).round().long()
+        corner = corner.clamp(min=0).minimum(limit)
+        points = self._patch_half[: box[0], : box[1]].reshape(1, -1, 2) + 2.0 * corner[:, None]
+        inside = torch.tanh(signed_distance(points, outline) / _SOFT_PX).view(-1, 1, *box)
+        return paste(inside.new_full((len(outline), 1, *canvas), -1.0), inside, corner)
 
     def _mouth_interior(self, posed: Tensor, corner: Tensor) -> Tensor:
         """Teeth, gums and tongue as the rig has them, on the half-resolution patch, [B, 5, h, w]."""
@@ -266,14 +266,26 @@ def _sample(image: Tensor, at: Tensor) -> Tensor:
 
 
 def cut(image: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
-    """The rectangle of each row at its own corner (x, y), [B, C, height, width]."""
-    rows = zip(image, corner.tolist(), strict=True)
-    return torch.stack([row[:, y : y + height, x : x + width] for row, (x, y) in rows])
+    """The rectangle of each row [B, C, H, W] at its own corner [B, 2] (x, y), [B, C, height, width]."""
+    rows, columns = torch.arange(height, device=image.device), torch.arange(width, device=image.device)
+    pieces = [
+        row.index_select(1, rows + y).index_select(2, columns + x)
+        for row, x, y in zip(image, corner[:, 0], corner[:, 1], strict=True)
+    ]
+    return torch.stack(pieces)
 
 
 def paste(image: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
-    """A copy of `image` with each row's patch put back where `cut` took it."""
-    out = image.clone()
-    for row, piece, (x, y) in zip(out, patch, corner.tolist(), strict=True):
-        row[:, y : y + piece.shape[1], x : x + piece.shape[2]] = piece
-    return out
+    """A copy of `image` with each row's patch put back where `cut` took it.
+
+    Every pixel asks the patch for its value, so that the corner may be a tensor when the code is traced.
+    """
+    height, width = patch.shape[2:]
+    out: list[Tensor] = []
+    for row, piece, x, y in zip(image, patch, corner[:, 0], corner[:, 1], strict=True):
+        rows = torch.arange(image.shape[2], device=image.device) - y
+        columns = torch.arange(image.shape[3], device=image.device) - x
+        inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+        spread = piece.index_select(1, rows.clamp(0, height - 1)).index_select(2, columns.clamp(0, width - 1))
+        out.append(torch.where(inside, spread, row))
+    return torch.stack(out)

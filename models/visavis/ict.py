@@ -168,13 +168,29 @@ class Shape:
         return cls(**{field.name: tensors[prefix + field.name] for field in fields(cls)})
 
 
+def mean_shape() -> Shape:
+    """The mean face at rest, looking out of a 256 px frame 25 cm wide, as a batch of one."""
+    zeros = torch.zeros
+    return Shape(
+        identity=zeros(1, 60),
+        expression=zeros(1, len(BLENDSHAPES)),
+        rest=zeros(1, len(BLENDSHAPES)),
+        angles_deg=zeros(1, 3),
+        scale_px_per_cm=torch.tensor([10.24]),
+        centre_px=torch.tensor([[128.0, 276.5]]),
+        gaze_deg=zeros(1, 2, 2),
+        blink_gain=torch.ones(1, 2),
+        residual_cm=zeros(1),
+    )
+
+
 def rotation(angles_deg: Tensor) -> Tensor:
     """Rotation matrices [..., 3, 3] from yaw, pitch, roll [..., 3] with the signs of `models.rig`.
 
     Yaw first, then pitch, then roll, in the rig's frame (y up): a positive yaw turns the face to the picture's right,
     a positive pitch lifts the chin, a positive roll tilts the head clockwise.
     """
-    yaw, pitch, roll = torch.deg2rad(angles_deg).unbind(-1)
+    yaw, pitch, roll = (angles_deg * (torch.pi / 180.0)).unbind(-1)
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), -pitch.sin(), roll.cos(), -roll.sin()
 
@@ -187,15 +203,20 @@ def rotation(angles_deg: Tensor) -> Tensor:
     return tilt @ nod @ turn
 
 
+def _rows(values: Tensor) -> Tensor:
+    """[n] or [B, n] as [B, n]."""
+    return values.reshape(-1, values.shape[-1])
+
+
 def person(rig: Rig, shape: Shape) -> Tensor:
     """The person's face without any expression, [B, V, 3] cm; pass it to `pose` to save that work in every frame."""
-    identity = torch.atleast_2d(shape.identity)
+    identity = _rows(shape.identity)
     return rig.neutral + (identity @ rig.identity.flatten(1)).unflatten(-1, (-1, 3))
 
 
 def eye_centres(rig: Rig, shape: Shape) -> Tensor:
     """Middles of the person's left and right eyeball in the rig's frame, [B, 2, 3] cm."""
-    return rig.eye_centre + torch.einsum("bk,kec->bec", torch.atleast_2d(shape.identity), rig.eye_identity)
+    return rig.eye_centre + torch.einsum("bk,kec->bec", _rows(shape.identity), rig.eye_identity)
 
 
 def weights(shape: Shape, controls: Tensor) -> Tensor:
@@ -203,7 +224,7 @@ def weights(shape: Shape, controls: Tensor) -> Tensor:
 
     The lids are lifted and lowered by the gaze only as far as the eye is open, so a blink closes whatever the gaze.
     """
-    rest, gain = torch.atleast_2d(shape.rest), torch.atleast_2d(shape.blink_gain)
+    rest, gain = _rows(shape.rest), _rows(shape.blink_gain)
     asked = controls[:, : len(BLENDSHAPES)]
     out = (rest + asked).clone()
     blink = asked[:, BLINK].clamp(0.0, 1.0)
@@ -259,12 +280,12 @@ def pose(rig: Rig, shape: Shape, controls: Tensor, base: Tensor | None = None) -
     for eye, ball in enumerate(rig.eyeballs):
         if len(ball):
             centre = centres[:, eye, None]
-            vertices[:, ball] = (base[:, ball] - centre) @ turned[:, eye].mT + centre
-    own = torch.atleast_2d(shape.angles_deg)
+            vertices[:, ball] = (base[:, ball] - centre) @ turned[:, eye].transpose(-1, -2) + centre
+    own = _rows(shape.angles_deg)
     angles = own + controls[:, [INDEX["headYaw"], INDEX["headPitch"], INDEX["headRoll"]]]
     neck = torch.tensor(NECK_CM, dtype=base.dtype, device=base.device)
     scale = shape.scale_px_per_cm.reshape(-1, 1, 1)
     flip = torch.tensor([1.0, -1.0, 1.0], dtype=base.dtype, device=base.device)
-    out = ((vertices - neck) @ rotation(angles).mT) * (scale * flip)
-    out[..., :2] += torch.atleast_2d(shape.centre_px)[:, None]
+    out = ((vertices - neck) @ rotation(angles).transpose(-1, -2)) * (scale * flip)
+    out[..., :2] += _rows(shape.centre_px)[:, None]
     return out

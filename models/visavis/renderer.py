@@ -27,7 +27,6 @@ CONDITION: Final = 109
 _FEATURES_FINE = 16
 _FEATURES_COARSE = 32
 _WIDTHS = (32, 56, 80)
-_FEATHER_PX = 8.0
 _ANGLE_UNIT_DEG = 15.0
 
 
@@ -163,24 +162,3 @@ def condition(shape: Shape, own: Tensor, controls: Tensor) -> Tensor:
     """
     turn = (controls[:, len(BLENDSHAPES) :] - own[:, len(BLENDSHAPES) :]) / _ANGLE_UNIT_DEG
     return torch.cat([weights(shape, controls), weights(shape, own), turn], 1)
-
-
-def blend(frame: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
-    """Put painted patches into their frames, fading over 8 px at the patch's edge.
-
-    Args:
-        frame: [B, 3, 256, 256], -1 to 1. Modified.
-        patch: [B, 3, 144, 128], -1 to 1.
-        corner: Upper left pixel of each patch, [B, 2] (x, y), int64.
-
-    Returns:
-        `frame`.
-    """
-    rows, columns = (torch.arange(n, device=frame.device) + 0.5 for n in (PATCH_H, PATCH_W))
-    inward = torch.minimum(
-        torch.minimum(rows, PATCH_H - rows)[:, None], torch.minimum(columns, PATCH_W - columns)[None]
-    )
-    share = (inward / _FEATHER_PX).clamp(max=1.0)
-    for row, piece, (x, y) in zip(frame, patch, corner.tolist(), strict=True):
-        row[:, y : y + PATCH_H, x : x + PATCH_W].lerp_(piece, share)
-    return frame
