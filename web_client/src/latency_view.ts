@@ -14,6 +14,7 @@ export class LatencyView {
   show(hook: ProbeHook, stats: ServerStats | null, lookaheadMs: number): void {
     const trip = hook.mic_to_screen_ms;
     setText(this.#trip, trip === null ? "–" : trip.p50.toFixed(0));
+    this.#trip.parentElement?.classList.toggle("empty", trip === null);
     const more = trip && `95 % within ${trip.p95.toFixed(0)} ms · last ${trip.last.toFixed(0)} ms · ${trip.count} timed`;
     setText(this.#more, more ?? this.#hint);
     this.#draw(waterfall(lookaheadMs, stats?.stages ?? [], hook.browser, trip));

@@ -44,9 +44,7 @@ class Page {
     this.#call = new Call(env, {
       changed: () => this.#changed(),
       level: (dbfs) => this.#showLevel(dbfs),
-      notice: ({ code, message }) => {
-        if (code !== "lookahead") this.#tell(message); // the chart shows it
-      },
+      notice: ({ code, message }) => this.#takeNotice(code, message),
     });
     this.#faces = new FacesView(this.#server, (identity) => this.#choose(identity));
     this.#sliders = new SlidersView((values) => this.#call.setControls(values));
@@ -153,7 +151,7 @@ class Page {
     const text = stateText(this.#hook, this.#call.retryInMs);
     const line = byId("state", HTMLParagraphElement);
     setText(line, text);
-    line.classList.toggle("bad", state === "failed");
+    line.classList.toggle("hidden", state !== "live" && state !== "idle"); // then the veil shows the same text
     this.#veil(state === "live" ? "" : state === "idle" ? this.#invitation() : text);
     this.#retry.hidden = this.#call.retryInMs === null;
     if (state === "live" && this.#microphones.options.length < 2) void this.#showMicrophones();
@@ -198,11 +196,19 @@ class Page {
     );
   }
 
+  #takeNotice(code: string, message: string): void {
+    if (code === "lookahead") return; // the chart shows it
+    this.#tell(message);
+    const drawn = this.#faces.identities.find(({ id }) => id === this.#hook.identity);
+    if (code !== "identity" || drawn === undefined) return;
+    this.#faces.choose(drawn.id); // the other could not be drawn
+    this.#choose(drawn);
+  }
+
   #tell(text: string): void {
     tell(this.#notice, text);
     clearTimeout(this.#hideNotice);
     this.#hideNotice = window.setTimeout(() => tell(this.#notice, ""), NOTICE_MS);
-    if (this.#hook.identity !== null) this.#faces.choose(this.#hook.identity);
   }
 
   #themeButton(): void {
