@@ -14,6 +14,8 @@ SCHEMA: Final = 1
 FRAME_MS: Final = 40.0
 FREEZE_MS: Final = 100.0
 HEARD_WITHIN_MS: Final = 1000.0
+ANSWER_MS: Final = 600.0
+"""An onset in the last part of a run is left out: its picture may come after the end."""
 REST_MS: Final = 240.0
 """How much of the silence before an onset is the baseline that motion is seen against."""
 FLOOR_LEVELS: Final = 2.0
@@ -134,7 +136,9 @@ def report(recording: Recording) -> Report:
     frames = np.array(recording.frames, dtype=np.float64).reshape(-1, 3)
     media = media_ms(frames[:, 0], int(hello.get("video_rtp_origin", 0)), 90)
     display = frames[:, 1]
-    pairs = match_onsets(recording.onsets_ms, recording.heard)
+    ended_ms = float(display.max()) if len(display) else 0.0
+    played = [at_ms for at_ms in recording.onsets_ms if at_ms + ANSWER_MS < ended_ms]  # the rest ran out of time
+    pairs = match_onsets(played, recording.heard)
     shown = [
         shown_ms - at_ms for at_ms, onset in pairs if (shown_ms := first_shown_ms(media, display, onset)) is not None
     ]
@@ -156,7 +160,7 @@ def report(recording: Recording) -> Report:
         first_motion_ms=Percentiles.of(motion.delays_ms),
         motion_threshold=motion.threshold,
         motion_noise=motion.noise,
-        onsets_played=len(recording.onsets_ms),
+        onsets_played=len(played),
         onsets_heard=len(pairs),
         onsets_seen=len(motion.delays_ms),
         fps=round(1000 * len(gaps) / float(gaps.sum()), 2) if gaps.sum() > 0 else None,

@@ -78,6 +78,12 @@ def test_an_onset_that_the_server_did_not_tell_is_counted_and_left_out():
     assert result.media_to_screen_ms.p50 == SCREEN_MS
 
 
+def test_an_onset_at_the_very_end_does_not_count_as_unheard():
+    run_of = recording()
+    run_of.onsets_ms += [BEGAN_MS + 9_900.0, BEGAN_MS + 11_000.0]
+    assert report(run_of).onsets_played == 4
+
+
 def test_late_and_dropped_are_a_share_of_the_frames_that_were_due():
     run_of = recording()
     run_of.stats = {"sent": 990, "late": 5, "dropped": 10}
