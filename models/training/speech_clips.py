@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.rig import SPEECH
 from models.system import SAMPLE_RATE_HZ
 from models.training.phones import PHONE_CODE, PHONES, Phone
 
@@ -18,18 +17,15 @@ class Clip:
     Attributes:
         sound: Mono at 16 kHz, [n], int16.
         phones: What is said and when.
-        tracked: Controls measured on the speaker's face at 25 fps, [F, 19] (`rig.SPEECH`, 0 to 1), if there is a film.
     """
 
     sound: NDArray[np.int16]
     phones: tuple[Phone, ...]
-    tracked: NDArray[np.float32] | None = None
 
 
 def write_clips(path: Path, clips: list[Clip]) -> None:
     """Write one voice."""
     phones = [phone for clip in clips for phone in clip.phones]
-    tracked = [clip.tracked if clip.tracked is not None else np.zeros((0, len(SPEECH)), np.float32) for clip in clips]
     np.savez(
         path,
         sound=np.concatenate([clip.sound for clip in clips]),
@@ -37,8 +33,6 @@ def write_clips(path: Path, clips: list[Clip]) -> None:
         phone=np.array([PHONE_CODE[phone.name] for phone in phones], np.uint8),
         span_s=np.array([(phone.start_s, phone.end_s) for phone in phones], np.float32),
         phone_count=np.array([len(clip.phones) for clip in clips]),
-        tracked=np.concatenate(tracked),
-        tracked_frames=np.array([len(rows) for rows in tracked]),
     )
 
 
@@ -49,13 +43,9 @@ def read_clips(path: Path) -> list[Clip]:
         names = [PHONES[code] for code in file["phone"]]
         spans = file["span_s"].tolist()
         ends = np.cumsum(file["phone_count"]).tolist()
-        rows = np.split(file["tracked"], np.cumsum(file["tracked_frames"])[:-1])
     phones = [Phone(name, start_s, end_s) for name, (start_s, end_s) in zip(names, spans, strict=True)]
     starts = [0, *ends[:-1]]
-    return [
-        Clip(sound, tuple(phones[start:end]), tracked if len(tracked) else None)
-        for sound, start, end, tracked in zip(sounds, starts, ends, rows, strict=True)
-    ]
+    return [Clip(sound, tuple(phones[start:end])) for sound, start, end in zip(sounds, starts, ends, strict=True)]
 
 
 def to_16_khz(sound: NDArray[np.float32], rate_hz: int) -> NDArray[np.int16]:

@@ -41,10 +41,10 @@ class TrainConfig:
 
     corpus: Path
     out: Path
-    minutes: float = 30.0
-    batch: int = 24
+    minutes: float = 10.0
+    batch: int = 12
     frames: int = 120
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     seed: int = 0
 
 
@@ -63,7 +63,7 @@ def loss(controls: Tensor, voice: Tensor, batch: Batch) -> Tensor:
     apart = (controls[..., SPEECH.index("jawOpen")] - controls[..., SPEECH.index("mouthClose")]).clamp_min(0.0)
     seal = (batch.sealed * apart)[:, _WARM_UP_FRAMES:] / _CLOSED_SCALE
     belief = F.binary_cross_entropy(voice.clamp(1e-5, 1 - 1e-5), batch.speaking, reduction="none")[:, _WARM_UP_FRAMES:]
-    return value.mean() + 0.3 * velocity.mean() + 0.3 * seal.mean() + 0.1 * belief.mean()
+    return value.mean() + 0.3 * velocity.mean() + 0.3 * seal.mean() + 0.3 * belief.mean()
 
 
 def train(config: TrainConfig) -> SpeechNet:
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.training.train_speech", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="what models.training.speech_corpus wrote")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
-    parser.add_argument("--minutes", type=float, default=TrainConfig.minutes, help="processor time (default 30)")
+    parser.add_argument("--minutes", type=float, default=TrainConfig.minutes, help="processor time (default 10)")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--score-only", action="store_true", help="only score the weights in --out")
     args = parser.parse_args(argv)

@@ -51,6 +51,8 @@ class SpeechNet(nn.Module):
     LAYERS: Final = 2
     GATE_SHUT: Final = 0.2
     GATE_OPEN: Final = 0.6
+    TYPICAL: Final = 0.2
+    """What an output of 1 of the last layer means in control units."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,11 +63,9 @@ class SpeechNet(nn.Module):
             nn.SiLU(),
             nn.Flatten(),
         )
-        self.embed = nn.Sequential(nn.Linear(24 * BANDS // 4 + 3, 128), nn.SiLU())
+        self.embed = nn.Sequential(nn.Linear(24 * BANDS // 4 + 3, 128), nn.LayerNorm(128), nn.SiLU())
         self.memory = nn.GRU(128, self.HIDDEN, self.LAYERS, batch_first=True)
-        last = nn.Linear(96, len(SPEECH) + 1)
-        nn.init.constant_(last.bias[:-1], -2.5)  # most controls are near 0 most of the time
-        self.head = nn.Sequential(nn.Linear(self.HIDDEN + 3, 96), nn.SiLU(), last)
+        self.head = nn.Sequential(nn.Linear(self.HIDDEN + 3, 96), nn.SiLU(), nn.Linear(96, len(SPEECH) + 1))
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> "SpeechNet":
@@ -105,13 +105,18 @@ class SpeechNet(nn.Module):
     def _run(self, values: Tensor, lookahead_ms: Tensor, state: SpeechState) -> tuple[Tensor, Tensor]:
         batch, frames = values.shape[:2]
         ahead = _lookahead_code(lookahead_ms)[:, None].expand(batch, frames, 3)
-        heard = self.spectrum(values.flatten(0, 1)).view(batch, frames, -1)
+        heard = self.spectrum(values.flatten(0, 1) - 1.0).view(batch, frames, -1)
         remembered, hidden = self.memory(self.embed(torch.cat([heard, ahead], -1)), state.hidden.clone())
         state.hidden.copy_(hidden.detach())
         out = self.head(torch.cat([remembered, ahead], -1))  # [B, F, 19 + 1]
         voice = torch.sigmoid(out[..., -1])
-        gate = ((voice - self.GATE_SHUT) / (self.GATE_OPEN - self.GATE_SHUT)).clamp(0.0, 1.0)
-        return gate[..., None] * torch.sigmoid(out[..., :-1]), voice
+        gate = ((voice - self.GATE_SHUT) / (self.GATE_OPEN - self.GATE_SHUT)).clamp(0.0, 1.0).detach()
+        return gate[..., None] * _within_limits(out[..., :-1] * self.TYPICAL), voice
+
+
+def _within_limits(raw: Tensor) -> Tensor:
+    """Clamped to 0..1, with the gradient of the identity: a control that rests at 0 can still learn to move."""
+    return raw + (raw.clamp(0.0, 1.0) - raw).detach()
 
 
 def _lookahead_code(lookahead_ms: Tensor) -> Tensor:
