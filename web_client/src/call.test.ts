@@ -109,6 +109,25 @@ test("a dropped connection is made again with the same microphone, face and cont
   expect(peer().channel.sent).toContainEqual({ t: "controls", values: { headYaw: 7 } });
 });
 
+test("pictures prove that a connection works: the next loss is retried as soon as the first", async () => {
+  await goLive();
+  for (let loss = 0; loss < 3; loss++) {
+    peer().channel.end();
+    await settle();
+    expect(call.retryInMs).toBe(500);
+    timer.pass(500);
+    await settle();
+    await connect();
+  }
+  peer().channel.end();
+  await settle();
+  timer.pass(500);
+  await settle();
+  peer().become("failed"); // no picture came this time
+  await settle();
+  expect(call.retryInMs).toBe(1000);
+});
+
 test("a full server is tried again when it asked us to, and at once when the person presses Try now", async () => {
   status = 503;
   call.start(CHOICE);

@@ -138,6 +138,13 @@ describe("ContextClock", () => {
     expect(clock.toPage(milli(30))).toBe(1032);
   });
 
+  test("does not trust the first late message of a new window", () => {
+    const clock = new ContextClock();
+    for (let t = 0; t < 5000; t += 100) clock.push(milli(t), milli(1000 + t));
+    clock.push(milli(5000), milli(6060));
+    expect(clock.toPage(milli(5000))).toBe(6000);
+  });
+
   test("forgets after ten seconds, so that it follows a drifting clock", () => {
     const clock = new ContextClock();
     clock.push(milli(0), milli(1000));

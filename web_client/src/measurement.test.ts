@@ -19,10 +19,16 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-function begin(hook: ProbeHook = emptyHook()): { hook: ProbeHook; measurement: Measurement; timer: ManualTimer } {
-  const timer = new ManualTimer();
-  const measurement = new Measurement(hook, timer, new AbortController().signal, () => undefined);
-  return { hook, measurement, timer };
+interface Begun {
+  hook: ProbeHook;
+  measurement: Measurement;
+  timer: ManualTimer;
+  end: AbortController;
+}
+
+function begin(hook: ProbeHook = emptyHook()): Begun {
+  const [timer, end] = [new ManualTimer(), new AbortController()];
+  return { hook, timer, end, measurement: new Measurement(hook, timer, end.signal, () => undefined) };
 }
 
 function frame(media_ms: number, at: number): Parameters<Measurement["frame"]>[0] {
@@ -98,4 +104,16 @@ test("a new connection starts with an empty hook, but keeps state and count", ()
   measurement.frame(frame(40, 5040));
   begin(hook);
   expect(hook).toEqual({ ...emptyHook(), state: "retrying", connections: 2 });
+});
+
+test("an onset still to be matched when its connection ends stays out of the next one's hook", () => {
+  const { hook, measurement, timer, end } = begin();
+  measurement.hello(HELLO);
+  measurement.heard(milli(5000));
+  now = 5060;
+  measurement.serverOnset(110);
+  end.abort();
+  begin(hook);
+  timer.pass(150);
+  expect(hook.onsets).toEqual([]);
 });
