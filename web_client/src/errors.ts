@@ -78,10 +78,8 @@ export function errorText(error: SessionError): string {
       return "The server does not answer. Check that visavis is running and that you are online.";
     case "starting":
       return "The server is still getting ready.";
-    case "busy": {
-      const wait = error.retryAfterMs === null ? "" : ` A place may be free in ${seconds(error.retryAfterMs)}.`;
-      return `All places on this server are taken.${wait}`;
-    }
+    case "busy":
+      return "All places on this server are taken.";
     case "identity":
       return "The server does not know this face any more. Choose another, or upload the photo again.";
     case "refused":
@@ -96,9 +94,4 @@ export function errorText(error: SessionError): string {
     case "lost":
       return "The connection was lost.";
   }
-}
-
-function seconds(duration: Milli): string {
-  const count = Math.max(1, Math.round(duration / 1000));
-  return count === 1 ? "1 second" : `${count} seconds`;
 }

@@ -20,7 +20,6 @@ test("every reason has its own text, and the server's words reach the person", (
   const texts = reasons.map((reason) => errorText(new SessionError(reason)));
   expect(new Set(texts).size).toBe(reasons.length);
   expect(errorText(new SessionError("refused", "the offer has no audio"))).toContain("the offer has no audio");
-  expect(errorText(new SessionError("busy", "", milli(30_000)))).toContain("30 seconds");
 });
 
 test("the A/V offset says which comes first", () => {
