@@ -91,7 +91,10 @@ class Tracks:
 
     def controls(self, name: str) -> Tensor:
         """Controls [F, 57] of a clip relative to the speaker at rest; head and gaze relative to the clip's median."""
-        shapes = self.shapes(name)
+        return self.controls_of(self.shapes(name))
+
+    def controls_of(self, shapes: list[Shape]) -> Tensor:
+        """`controls` from the clip's `shapes`."""
         out = torch.zeros(len(shapes), len(CONTROLS))
         out[:, : len(BLENDSHAPES)] = torch.stack([shape.expression for shape in shapes]) - self.speaker.rest
         angles = torch.stack([shape.angles_deg for shape in shapes])
