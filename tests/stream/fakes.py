@@ -32,6 +32,8 @@ class Loudness:
     threads: set[str] = field(default_factory=set)
     lookaheads: list[float] = field(default_factory=list)
     fail: bool = False
+    entered: threading.Event = field(default_factory=threading.Event)
+    hold: threading.Event | None = None
 
     def enroll(self, photo):
         return identity(float(photo.mean()) / 255.0)
@@ -42,6 +44,9 @@ class Loudness:
     def step(self, identities: list[IdentityState], features: AudioFeatures, controls: ControlBatch, state):
         if self.fail:
             raise RuntimeError("the model has failed")
+        self.entered.set()
+        if self.hold is not None:
+            self.hold.wait(20)
         if self.step_s:
             time.sleep(self.step_s)
         self.threads.add(threading.current_thread().name)

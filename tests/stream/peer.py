@@ -67,7 +67,7 @@ class Caller:
         await self.connection.setRemoteDescription(RTCSessionDescription(answer_sdp, "answer"))
         self._tap(self.video.receiver, self._take_video)
         self._tap(self.microphone.receiver, lambda p: self.voice.append((p.timestamp, time.monotonic(), p.payload)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while self.connection.connectionState != "connected" or self.control.readyState != "open":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -77,7 +77,7 @@ class Caller:
     def said(self, kind: str) -> list[dict]:
         return [message for message in self.messages if message["t"] == kind]
 
-    async def until(self, condition, seconds: float = 5.0) -> None:
+    async def until(self, condition, seconds: float = 20.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
