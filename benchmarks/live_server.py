@@ -12,7 +12,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 ROOT: Final = Path(__file__).parent.parent
-READY_WITHIN_S: Final = 60.0
+READY_WITHIN_S: Final = 180.0
 
 
 class LiveServer:
