@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { errorText, SessionError, type SessionReason } from "./errors";
-import { emptyHook, type ProbeHook } from "./probe_hook";
+import { emptyHook, type BrowserRecord, type ProbeHook } from "./probe_hook";
 import { milli } from "./units";
 import { offsetText, stateText } from "./words";
 
@@ -10,6 +10,14 @@ test("while retrying it says why, and when it tries again", () => {
   expect(stateText(hook, milli(4000))).toBe("The connection was lost. Trying again in 4 s.");
   expect(stateText(hook, milli(500))).toBe("The connection was lost. Trying again in a moment.");
   expect(stateText({ ...hook, error: null }, null)).toBe("Connecting again");
+});
+
+test("a face that stutters is said to, from the browser's own count", () => {
+  const browser = { frames_per_second: 12 } as BrowserRecord;
+  const hook: ProbeHook = { ...emptyHook(), state: "live" };
+  expect(stateText(hook, null)).toContain("speak");
+  expect(stateText({ ...hook, browser }, null)).toContain("fewer than 25 pictures");
+  expect(stateText({ ...hook, browser: { ...browser, frames_per_second: 25 } }, null)).toContain("speak");
 });
 
 test("every reason has its own text, and the server's words reach the person", () => {

@@ -2,6 +2,9 @@
 import type { ProbeHook } from "./probe_hook";
 import type { Milli } from "./units";
 
+/** Below this a person sees that the face stutters. */
+const SLOW_FPS = 18;
+
 /** The connection in words; announced to screen readers whenever it changes. */
 export function stateText(hook: ProbeHook, retryInMs: Milli | null): string {
   switch (hook.state) {
@@ -12,6 +15,9 @@ export function stateText(hook: ProbeHook, retryInMs: Milli | null): string {
     case "connecting":
       return "Connecting";
     case "live":
+      if (hook.browser !== null && hook.browser.frames_per_second < SLOW_FPS) {
+        return "Live, but with fewer than 25 pictures a second: the server or the network is too slow or too busy.";
+      }
       return "Live: speak, and the face speaks with you.";
     case "retrying": {
       if (retryInMs === null || hook.error === null) return "Connecting again";
