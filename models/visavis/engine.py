@@ -1,13 +1,27 @@
-"""Runs the drawing on a CPU: OpenVINO, or torch itself, which is the reference."""
+"""Runs the drawing on a CPU: OpenVINO, or torch itself, which is the reference.
 
+Exporting the drawing takes several seconds, so the exported model is kept in the user's cache folder, named by a hash
+of all that it depends on: weights, source code, versions. It may be deleted at any time.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.visavis.drawing import Drawing, Faces
+
+if TYPE_CHECKING:
+    import openvino
+
+logger = logging.getLogger(__name__)
 
 Backend = Literal["openvino", "eager"]
 Draw = Callable[[Faces, Tensor], Tensor]
@@ -25,6 +39,22 @@ def engine(drawing: Drawing, backend: Backend, example: Faces) -> Draw:
     return _openvino(drawing, example) if backend == "openvino" else torch.no_grad()(drawing)
 
 
+def _openvino(drawing: Drawing, example: Faces) -> Draw:
+    import openvino  # most of a second to import: only who runs it pays
+
+    core = openvino.Core()
+    kept = _kept_model(drawing, openvino.__version__)
+    model = core.read_model(kept) if kept.exists() else _export(drawing, example, kept)
+    request = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+
+    def draw(faces: Faces, controls: Tensor) -> Tensor:
+        inputs = (controls, *faces.tensors().values())
+        rows = [request.infer([t[i : i + 1].numpy() for t in inputs])[0].copy() for i in range(len(controls))]
+        return torch.cat([torch.from_numpy(row) for row in rows])
+
+    return draw
+
+
 class _Flat(nn.Module):
     """`Drawing` with tensors as arguments, as tracing wants it."""
 
@@ -36,24 +66,36 @@ class _Flat(nn.Module):
         return self.drawing(Faces.from_tensors(dict(zip(self.names, tensors, strict=True))), controls)
 
 
-def _openvino(drawing: Drawing, example: Faces) -> Draw:
-    import openvino  # most of a second to import: only who runs it pays
+def _export(drawing: Drawing, example: Faces, kept: Path) -> "openvino.Model":
+    """Trace the drawing with fixed shapes and keep the result."""
+    import openvino
 
     tensors = example.tensors()
-    controls = torch.zeros(1, example.own.shape[1])
+    inputs = (torch.zeros(1, example.own.shape[1]), *tensors.values())
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns about shapes that are constants here
-        flat = _Flat(drawing, list(tensors))
-        model = openvino.convert_model(flat, example_input=(controls, *tensors.values()))
-    shapes = [list(t.shape) for t in (controls, *tensors.values())]
-    model.reshape(dict(zip(model.inputs, shapes, strict=True)))
-    request = openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+        model = openvino.convert_model(_Flat(drawing, list(tensors)), example_input=inputs)
+    model.reshape({port: list(t.shape) for port, t in zip(model.inputs, inputs, strict=True)})
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            fresh = Path(folder) / kept.name
+            openvino.save_model(model, fresh, compress_to_fp16=False)
+            for suffix in (".bin", ".xml"):  # the .xml last: it says that the pair is whole
+                fresh.with_suffix(suffix).replace(kept.with_suffix(suffix))
+    except OSError as error:
+        logger.warning("cannot keep the exported model, the next start will be slow: %s", error)
+    return model
 
-    def draw(faces: Faces, controls: Tensor) -> Tensor:
-        rows = [
-            request.infer([t[i : i + 1].numpy() for t in (controls, *faces.tensors().values())])[0].copy()
-            for i in range(len(controls))
-        ]
-        return torch.cat([torch.from_numpy(row) for row in rows])
 
-    return draw
+def _kept_model(drawing: Drawing, version: str) -> Path:
+    """Where the export of exactly this drawing belongs."""
+    digest = hashlib.sha256(f"{version} {torch.__version__}".encode())
+    here = Path(__file__).parent
+    for path in [*sorted(here.glob("*.py")), *sorted((here.parents[1] / "kernels" / "splat").glob("*.py"))]:
+        digest.update(path.read_bytes())
+    digest.update((here / "weights" / "rig.safetensors").read_bytes())
+    for tensor in drawing.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "visavis" / "openvino" / f"{digest.hexdigest()[:20]}.xml"

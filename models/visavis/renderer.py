@@ -89,7 +89,9 @@ class PatchNet(nn.Module):
         self.body3 = nn.ModuleList([_Residual(w3), _Residual(w3)])
         self.rise3, self.up2, self.refine2 = nn.Conv2d(w3, w2, 1), _conv(2 * w2, w2), _conv(w2, w2)
         self.rise2, self.up1, self.refine1 = nn.Conv2d(w2, w1, 1), _conv(2 * w1, w1), _conv(w1, w1)
-        self.leave = nn.Conv2d(w1, 4 * 4, 3, padding=1)
+        self.leave = nn.Conv2d(w1, 3 * 4, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)  # at first the answer is the warped photo
+        nn.init.zeros_(self.leave.bias)
         self.steer = nn.Sequential(nn.Linear(CONDITION, 128), nn.LeakyReLU(0.2), nn.Linear(128, 2 * (w1 + w2 + w3)))
         self.splits = (w1, w1, w2, w2, w3, w3)
 
@@ -113,7 +115,7 @@ class PatchNet(nn.Module):
             condition: See `CONDITION`, [B, 109]; blendshapes 0 to 1, angles in units of 15 degrees.
 
         Returns:
-            Painted patch, RGB -1 to 1 [B, 3, 144, 128].
+            The warped photo with what was missing painted in, RGB about -1 to 1, [B, 3, 144, 128].
         """
         steer = self.steer(condition)[:, :, None, None]
         gain1, shift1, gain2, shift2, gain3, shift3 = steer.split(self.splits, dim=1)
@@ -130,23 +132,7 @@ class PatchNet(nn.Module):
             x3 = block(x3)
         y2 = self.refine2(self.up2(torch.cat([_up(self.rise3(x3)), x2], 1)))
         y1 = self.refine1(self.up1(torch.cat([_up(self.rise2(y2)), x1], 1)))
-        out = F.pixel_shuffle(self.leave(y1), 2)
-        painted, share = torch.tanh(out[:, :3]), torch.sigmoid(out[:, 3:] - 1.0)
-        warped = fine[:, :3]
-        return warped + share * (painted - warped)
-
-
-def map_shapes() -> tuple[tuple[int, ...], ...]:
-    """Shapes of `PatchNet.forward`'s arguments for one row, without the batch."""
-    half_h, half_w = PATCH_H // 2, PATCH_W // 2
-    return (
-        (FINE_MAPS, PATCH_H, PATCH_W),
-        (COARSE_MAPS, half_h, half_w),
-        (_FEATURES_FINE, FRAME_PX // 2, FRAME_PX // 2),
-        (_FEATURES_COARSE, FRAME_PX // 4, FRAME_PX // 4),
-        (half_h, half_w, 2),
-        (CONDITION,),
-    )
+        return fine[:, :3] + F.pixel_shuffle(self.leave(y1), 2)
 
 
 def condition(shape: Shape, own: Tensor, controls: Tensor) -> Tensor:

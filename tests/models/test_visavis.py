@@ -1,0 +1,109 @@
+"""The house system on a face of nobody: the mean head of the rig under a synthetic picture."""
+
+import numpy as np
+import pytest
+import torch
+
+from models import rig
+from models.errors import IdentityError
+from models.system import AudioFeatures, ControlBatch, IdentityState
+from models.visavis.ict import Shape, mean_shape
+from models.visavis.system import Visavis
+
+
+@pytest.fixture(scope="module")
+def eager():
+    return Visavis.load("eager")
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """Smooth random colours, [256, 256, 3], with a bright dot on the mean face's nose."""
+    torch.manual_seed(0)
+    coarse = torch.rand(1, 3, 12, 12) * 0.6 + 0.1
+    smooth = torch.nn.functional.interpolate(coarse, size=(256, 256), mode="bicubic").clamp(0, 1)
+    levels = (smooth[0].permute(1, 2, 0) * 255).byte().numpy().copy()
+    levels[147:153, 125:131] = 255
+    return levels
+
+
+@pytest.fixture(scope="module")
+def nobody(eager, picture):
+    one = mean_shape()
+    return eager.bind(picture, Shape.from_tensors({name: t[0] for name, t in one.tensors().items()}))
+
+
+def draw(system, identity, **controls):
+    return system.draw([identity], rig.vector(controls)[None])[0]
+
+
+def brightest(frame):
+    flat = int(frame[:, 90:200].sum(0).argmax())
+    return flat % 256, flat // 256 + 90
+
+
+def test_at_rest_the_frame_is_the_photo(eager, nobody, picture):
+    frame = draw(eager, nobody)
+    truth = torch.from_numpy(picture).permute(2, 0, 1) / 127.5 - 1
+    off = (frame - truth).abs().mean(0)
+    assert off[:60].mean() < 0.02  # above the patch nothing is painted, only resampled
+    assert off.mean() < 0.1
+
+
+def test_positive_yaw_turns_the_nose_to_the_right_of_the_picture(eager, nobody):
+    x0, _ = brightest(draw(eager, nobody))
+    right, _ = brightest(draw(eager, nobody, headYaw=12))
+    left, _ = brightest(draw(eager, nobody, headYaw=-12))
+    assert left < x0 - 8
+    assert right > x0 + 8
+
+
+def test_positive_pitch_lifts_the_nose(eager, nobody):
+    _, y0 = brightest(draw(eager, nobody))
+    _, up = brightest(draw(eager, nobody, headPitch=10))
+    assert up < y0 - 5
+
+
+def test_the_jaw_leaves_the_forehead_alone(eager, nobody):
+    closed, opened = draw(eager, nobody), draw(eager, nobody, jawOpen=0.4)
+    off = (opened - closed).abs().mean(0)
+    assert off[:90].mean() < 0.02
+    assert off[175:215, 108:148].mean() > 0.05
+
+
+def test_rows_of_a_batch_do_not_mix(eager, nobody, picture):
+    mirrored = np.ascontiguousarray(picture[:, ::-1])
+    other = eager.bind(mirrored, Shape.from_tensors({name: t[0] for name, t in mean_shape().tensors().items()}))
+    controls = torch.stack([rig.vector({"jawOpen": 0.3}), rig.vector({"headYaw": -9, "eyeBlinkLeft": 1})])
+    both = eager.draw([nobody, other], controls)
+    torch.testing.assert_close(both[:1], eager.draw([nobody], controls[:1]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(both[1:], eager.draw([other], controls[1:]), atol=1e-4, rtol=0)
+
+
+def test_openvino_draws_what_torch_draws(eager, nobody):
+    fast = Visavis.load("openvino")
+    for controls in ({}, {"jawOpen": 0.4, "headYaw": 10, "headRoll": -8}, {"eyeBlinkLeft": 1.0, "gazeYaw": 15}):
+        off = (draw(fast, nobody, **controls) - draw(eager, nobody, **controls)).abs()
+        assert off.max() < 0.02  # one level of 255 is 0.008; a sample may land on the other side of a hard edge
+        assert off.mean() < 1e-4
+
+
+def test_a_saved_identity_draws_the_same_face(eager, nobody, tmp_path):
+    nobody.save(tmp_path / "nobody.safetensors")
+    again = IdentityState.load(tmp_path / "nobody.safetensors")
+    torch.testing.assert_close(draw(eager, again, jawOpen=0.2), draw(eager, nobody, jawOpen=0.2), atol=0, rtol=0)
+
+
+def test_an_identity_of_another_version_is_refused(eager, nobody):
+    old = IdentityState(nobody.system, nobody.version + 1, nobody.tensors)
+    with pytest.raises(IdentityError, match="enrol the photo again"):
+        draw(eager, old)
+
+
+def test_lip_gain_zero_keeps_the_lips_closed_whatever_is_heard(eager, nobody):
+    torch.manual_seed(1)
+    loud = AudioFeatures(torch.rand(1, 4, 80) * 2, torch.tensor([40.0]))
+    state = eager.init_state(1)
+    for _ in range(5):
+        shut = eager.step([nobody], loud, ControlBatch(torch.zeros(1, 57), torch.zeros(1)), state)[0]
+    torch.testing.assert_close(shut, draw(eager, nobody), atol=0, rtol=0)
