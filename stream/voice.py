@@ -77,7 +77,8 @@ class VoiceLine:
     def trim(self, late_ms: float) -> None:
         """The browser hears the voice `late_ms` after it sees the face (negative: before): correct half of it."""
         trim_s = self._trim_s - TRIM_SHARE * late_ms / 1000.0
-        self._trim_s = min(max(trim_s, -MAX_TRIM_S), MAX_TRIM_S)
+        # no further than takes effect: a voice cannot be sent before it came
+        self._trim_s = min(max(trim_s, -MAX_TRIM_S, -self._lag_s), MAX_TRIM_S)
 
     def clear(self) -> None:
         """Send nothing of what waits."""

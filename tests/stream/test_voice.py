@@ -70,6 +70,19 @@ def test_what_the_browser_reports_is_trimmed_away():
     assert abs(1000 * (line.delay_s - 0.1) + heard_late_ms) < 1.0
 
 
+def test_a_voice_that_cannot_be_early_enough_is_not_remembered_as_a_debt():
+    line = VoiceLine(0.1)
+    line.note_face(0.1)
+    for _ in range(20):
+        line.trim(500.0)
+    line.due(0.0, wall_s)
+    line.due(60.0, wall_s)
+    assert line.delay_s == 0.0
+    line.trim(-40.0)  # now it comes too early
+    line.due(120.0, wall_s)
+    assert abs(line.delay_s - 0.02) < 1e-9
+
+
 def test_the_line_is_bounded_and_can_be_cleared():
     line = VoiceLine(0.05)
     for number in range(MAX_PACKETS + 10):
