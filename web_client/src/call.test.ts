@@ -32,7 +32,9 @@ beforeEach(() => {
   http = new FakeHttp({
     "GET /v1/config": () => json({ ice_servers: [] }),
     "POST /v1/sessions": () =>
-      status === 201 ? json(answer, 201) : json({ error: { code: "busy", message: "full" } }, status, { "retry-after": "3" }),
+      status === 201
+        ? json(answer, 201)
+        : json({ error: { code: "busy", message: "full" } }, status, { "retry-after": "3" }),
     "DELETE /v1/sessions/s1": () => new Response(null, { status: 204 }),
   });
   const createPeer = (): RTCPeerConnection => {
@@ -53,7 +55,11 @@ beforeEach(() => {
     workletUrl: new URL("http://face.test/level_worklet.js"),
     hook,
   };
-  call = new Call(env, { changed: () => undefined, level: () => undefined, notice: ({ message }) => notices.push(message) });
+  call = new Call(env, {
+    changed: () => undefined,
+    level: () => undefined,
+    notice: ({ message }) => notices.push(message),
+  });
 });
 
 function peer(): FakePeer {

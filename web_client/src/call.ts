@@ -1,4 +1,4 @@
-/** From Start to Stop: the microphone, one session after another while the connection drops, and all that is measured. */
+/** From Start to Stop: the microphone, and one session after another while the connection drops. */
 import { errorText, SessionError } from "./errors";
 import type { ShownFrame } from "./frames";
 import { Measurement } from "./measurement";
@@ -303,5 +303,7 @@ function asSessionError(error: unknown): SessionError {
 }
 
 function aborted(signal: AbortSignal): Promise<SessionError> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(new SessionError("lost")), { once: true }));
+  return new Promise((resolve) =>
+    signal.addEventListener("abort", () => resolve(new SessionError("lost")), { once: true }),
+  );
 }

@@ -4,8 +4,19 @@ import { ControlChannel } from "./control";
 import { FakeChannel, ManualTimer } from "./fakes";
 import type { ServerMessage } from "./wire";
 
-function open(): { channel: FakeChannel; control: ControlChannel; timer: ManualTimer; end: AbortController; got: ServerMessage[] } {
-  const [channel, timer, end, got] = [new FakeChannel(), new ManualTimer(), new AbortController(), [] as ServerMessage[]];
+function open(): {
+  channel: FakeChannel;
+  control: ControlChannel;
+  timer: ManualTimer;
+  end: AbortController;
+  got: ServerMessage[];
+} {
+  const [channel, timer, end, got] = [
+    new FakeChannel(),
+    new ManualTimer(),
+    new AbortController(),
+    [] as ServerMessage[],
+  ];
   const control = new ControlChannel(channel.asChannel(), end.signal, timer, (message) => got.push(message));
   return { channel, control, timer, end, got };
 }

@@ -73,7 +73,7 @@ export function errorText(error: SessionError): string {
     case "microphone-missing":
       return "No microphone was found. Plug one in, or choose another in the list, then press Start again.";
     case "microphone-in-use":
-      return "The microphone could not be opened. Another program may be holding it: close that, then press Start again.";
+      return "The microphone could not be opened. Another program may hold it: close that, then press Start again.";
     case "unreachable":
       return "The server does not answer. Check that visavis is running and that you are online.";
     case "starting":

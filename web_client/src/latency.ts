@@ -89,7 +89,10 @@ export class OnsetMatcher {
 
   #choose(fresh: readonly Milli[], media: MediaMilli): Milli | null {
     if (this.#offsets.length === 0) return fresh.at(-1) ?? null;
-    const offset = quantile([...this.#offsets].sort((a, b) => a - b), 0.5);
+    const offset = quantile(
+      [...this.#offsets].sort((a, b) => a - b),
+      0.5,
+    );
     const misfit = (at: Milli): number => Math.abs(at - media - offset);
     const [best] = [...fresh].sort((a, b) => misfit(a) - misfit(b));
     return best !== undefined && misfit(best) <= TOLERANCE_MS ? best : null;
@@ -143,7 +146,10 @@ export class RunningMedian {
   /** Null until the window is half full. */
   get value(): number | null {
     if (this.#values.length * 2 < this.#size) return null;
-    return quantile([...this.#values].sort((a, b) => a - b), 0.5);
+    return quantile(
+      [...this.#values].sort((a, b) => a - b),
+      0.5,
+    );
   }
 }
 

@@ -15,11 +15,18 @@ export class LatencyView {
     const trip = hook.mic_to_screen_ms;
     setText(this.#trip, trip === null ? "–" : trip.p50.toFixed(0));
     this.#trip.parentElement?.classList.toggle("empty", trip === null);
-    const more = trip && `95 % within ${trip.p95.toFixed(0)} ms · last ${trip.last.toFixed(0)} ms · ${trip.count} timed`;
+    const more =
+      trip && `95 % within ${trip.p95.toFixed(0)} ms · last ${trip.last.toFixed(0)} ms · ${trip.count} timed`;
     setText(this.#more, more ?? this.#hint);
     this.#draw(waterfall(lookaheadMs, stats?.stages ?? [], hook.browser, trip));
-    setText(byId("fps", HTMLElement), hook.browser === null ? "–" : `${hook.browser.frames_per_second.toFixed(0)} a second`);
-    setText(byId("dropped", HTMLElement), stats === null ? "–" : `${stats.late + stats.dropped} of ${stats.sent + stats.dropped}`);
+    setText(
+      byId("fps", HTMLElement),
+      hook.browser === null ? "–" : `${hook.browser.frames_per_second.toFixed(0)} a second`,
+    );
+    setText(
+      byId("dropped", HTMLElement),
+      stats === null ? "–" : `${stats.late + stats.dropped} of ${stats.sent + stats.dropped}`,
+    );
     setText(byId("offset", HTMLElement), offsetText(hook.av_offset_ms));
     setText(byId("lost", HTMLElement), stats === null ? "–" : `${stats.lost} packets`);
   }

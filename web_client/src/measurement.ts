@@ -101,14 +101,15 @@ export class Measurement {
     this.#changed();
   }
 
-  /** Where the voice's playing stands. Returns the offset to report to the server, about every four seconds, else null. */
+  /** Where the voice's playing stands. Returns the offset to report, about every four seconds, else null. */
   voice(sources: readonly RTCRtpSynchronizationSource[], outputLatency: Milli): number | null {
     const source = sources[0];
     if (source === undefined || this.#voiceClock === null || this.#seen === null) return null;
     if (source.rtpTimestamp === this.#lastVoice) return null;
     this.#lastVoice = source.rtpTimestamp;
     const now = performance.now();
-    const played = source.timestamp > performance.timeOrigin ? source.timestamp - performance.timeOrigin : source.timestamp;
+    const played =
+      source.timestamp > performance.timeOrigin ? source.timestamp - performance.timeOrigin : source.timestamp;
     const heard = { media: this.#voiceClock.at(source.rtpTimestamp), at: milli(played + outputLatency) };
     if (now - this.#seen.at > STALE_MS || now - played > STALE_MS) return null;
     const offset = avOffset(this.#seen, heard);

@@ -30,7 +30,14 @@ test("finds the beginning of a sound to the sample", () => {
 });
 
 test("a pause under 300 ms is no new beginning, a longer one is", () => {
-  const signal = [...silence(0.4), ...tone(0.1, 0.3), ...silence(0.25), ...tone(0.1, 0.3), ...silence(0.35), ...tone(0.1, 0.3)];
+  const signal = [
+    ...silence(0.4),
+    ...tone(0.1, 0.3),
+    ...silence(0.25),
+    ...tone(0.1, 0.3),
+    ...silence(0.35),
+    ...tone(0.1, 0.3),
+  ];
   expect(onsets(Float32Array.from(signal))).toEqual([19_200, 57_600]);
 });
 

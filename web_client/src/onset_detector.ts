@@ -1,4 +1,4 @@
-/** Finds where speech begins, to the sample. Pure, so that the worklet only wraps it; the server's rule, to agree with it. */
+/** Finds where speech begins, to the sample, by the server's own rule. Pure: the worklet only wraps it. */
 
 /** Amplitude (full scale 1, -34 dB) that is a beginning, unless the room is loud. */
 const LOUD = 0.02;

@@ -51,7 +51,11 @@ test("no answer at all is unreachable, a foreign answer is nonsense", async () =
 });
 
 test("identities without an id are passed over, a photo's address is made absolute", async () => {
-  const identities = [{ id: "ada", name: "Ada", demo: true, photo: "/v1/identities/ada/photo" }, { name: "?" }, { id: "b c" }];
+  const identities = [
+    { id: "ada", name: "Ada", demo: true, photo: "/v1/identities/ada/photo" },
+    { name: "?" },
+    { id: "b c" },
+  ];
   const { server: api } = server({ "GET /app/v1/identities": () => json({ identities }) });
   expect(await api.identities(NEVER)).toEqual([
     { id: "ada", name: "Ada", uploaded: false, photo: new URL("http://face.test/v1/identities/ada/photo") },

@@ -63,7 +63,10 @@ export class Server {
 
   /** End a session. Works while the page is closing; a failure changes nothing for us, so it is not told. */
   close(id: string): void {
-    const request = this.#fetch(this.#at(`v1/sessions/${encodeURIComponent(id)}`), { method: "DELETE", keepalive: true });
+    const request = this.#fetch(this.#at(`v1/sessions/${encodeURIComponent(id)}`), {
+      method: "DELETE",
+      keepalive: true,
+    });
     request.catch(() => undefined);
   }
 
@@ -80,7 +83,10 @@ export class Server {
   async enrol(photo: File, signal: AbortSignal): Promise<Identity> {
     if (photo.size > PHOTO_LIMIT_BYTES) {
       const size = (photo.size / 1_000_000).toFixed(1);
-      throw new PhotoError("too_large", `The file has ${size} MB; at most 10 MB are taken. Save it smaller, or as JPEG.`);
+      throw new PhotoError(
+        "too_large",
+        `The file has ${size} MB; at most 10 MB are taken. Save it smaller, or as JPEG.`,
+      );
     }
     const body = new FormData();
     body.append("photo", photo);
@@ -88,7 +94,10 @@ export class Server {
     const fields = await readFields(response);
     if (!response.ok) {
       const problem = asFields(fields["error"]) ?? {};
-      throw new PhotoError(text(problem, "code"), text(problem, "message") || `The server refused it (${response.status}).`);
+      throw new PhotoError(
+        text(problem, "code"),
+        text(problem, "message") || `The server refused it (${response.status}).`,
+      );
     }
     const [identity] = this.#identity(fields);
     if (!identity) throw new SessionError("nonsense");

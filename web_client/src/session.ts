@@ -163,10 +163,10 @@ function whenLost(
       cancel();
       const state = peer.connectionState;
       if (state === "failed" || state === "closed") resolve(new SessionError("lost", state));
-      if (state === "disconnected") cancel = timer.after(DISCONNECTED_LIMIT_MS, () => resolve(new SessionError("lost")));
+      if (state === "disconnected")
+        cancel = timer.after(DISCONNECTED_LIMIT_MS, () => resolve(new SessionError("lost")));
     };
     peer.addEventListener("connectionstatechange", look, { signal: closed });
     closed.addEventListener("abort", () => cancel(), { once: true });
   });
 }
-

@@ -72,7 +72,8 @@ export class TalkingFace extends Base implements Screen {
   start(): void {
     const base = new URL(this.getAttribute("src") ?? "", document.baseURI);
     const hook = emptyHook();
-    const changed = (): boolean => this.dispatchEvent(new CustomEvent("visavis-change", { bubbles: true, detail: hook }));
+    const changed = (): boolean =>
+      this.dispatchEvent(new CustomEvent("visavis-change", { bubbles: true, detail: hook }));
     const listener = { changed, level: () => undefined, notice: () => undefined };
     this.stop();
     this.#call = new Call(browserEnvironment(base, this, hook), listener);

@@ -26,7 +26,12 @@ test("each bar begins where the one before ends, and the whole trip is explained
 });
 
 test("no rest is invented before a trip was measured", () => {
-  expect(waterfall(40, STAGES, null, null).map(({ id }) => id)).toEqual(["lookahead", "receive", "render", "new_stage"]);
+  expect(waterfall(40, STAGES, null, null).map(({ id }) => id)).toEqual([
+    "lookahead",
+    "receive",
+    "render",
+    "new_stage",
+  ]);
 });
 
 test("the scale holds every bar with its 95 % end, and does not jump at small values", () => {

@@ -6,7 +6,11 @@ import { milli } from "./units";
 import { offsetText, stateText } from "./words";
 
 test("while retrying it says why, and when it tries again", () => {
-  const hook: ProbeHook = { ...emptyHook(), state: "retrying", error: { reason: "lost", text: "The connection was lost." } };
+  const hook: ProbeHook = {
+    ...emptyHook(),
+    state: "retrying",
+    error: { reason: "lost", text: "The connection was lost." },
+  };
   expect(stateText(hook, milli(4000))).toBe("The connection was lost. Trying again in 4 s.");
   expect(stateText(hook, milli(500))).toBe("The connection was lost. Trying again in a moment.");
   expect(stateText({ ...hook, error: null }, null)).toBe("Connecting again");
@@ -22,7 +26,14 @@ test("a face that stutters is said to, from the browser's own count", () => {
 
 test("every reason has its own text, and the server's words reach the person", () => {
   const reasons: SessionReason[] = [
-    ...(["unsupported", "microphone-denied", "microphone-missing", "microphone-in-use", "unreachable", "starting"] as const),
+    ...([
+      "unsupported",
+      "microphone-denied",
+      "microphone-missing",
+      "microphone-in-use",
+      "unreachable",
+      "starting",
+    ] as const),
     ...(["busy", "identity", "refused", "nonsense", "no-path", "lost"] as const),
   ];
   const texts = reasons.map((reason) => errorText(new SessionError(reason)));
