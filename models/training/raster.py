@@ -86,6 +86,8 @@ class Raster:
         return np.frombuffer(raw, np.uint8).reshape(self.size_px, self.size_px, 3)[::-1].copy()
 
     def _pass(self, program: object, layout: str, names: tuple[str, ...], data: Floats, triangles: Ints) -> None:
+        if len(triangles) == 0:
+            return
         buffer = self._gl.buffer(np.ascontiguousarray(data, np.float32).tobytes())
         index = self._gl.buffer(np.ascontiguousarray(triangles, np.int32).tobytes())
         array = self._gl.vertex_array(program, [(buffer, layout, *names)], index)
