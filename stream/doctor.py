@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import models  # also keeps OpenVINO from reporting to its maker
 from stream.config import DoctorConfig
 from stream.ice_check import IceError, reach
 
@@ -20,7 +21,7 @@ LEAST_PYTHON: Final = (3, 11)
 LEAST_FREE_BYTES: Final = 200 << 20
 FRAME_BUDGET_MS: Final = 20.0
 UDP_WAIT_S: Final = 1.0
-PAGE: Final = Path(__file__).parent.parent / "web_client" / "dist" / "index.html"
+PAGE: Final = Path(models.__file__).parent.parent / "web_client" / "dist" / "index.html"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -100,13 +101,10 @@ def check_openvino() -> Check:
     """The CPU engine loads."""
     try:
         import openvino
-
-        import models  # noqa: F401 - before OpenVINO: keeps it from reporting to its maker
     except (ImportError, OSError) as error:
         return Check("openvino", "failed", f"cannot be loaded: {error}", "pip install 'openvino>=2026.1'")
-    return Check(
-        "openvino", "ok", f"{openvino.__version__.split('-')[0]}, {', '.join(openvino.Core().available_devices)}"
-    )
+    devices = ", ".join(openvino.Core().available_devices)
+    return Check("openvino", "ok", f"{openvino.__version__.partition('-')[0]}, {devices}")
 
 
 def check_codecs() -> Check:
