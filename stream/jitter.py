@@ -13,7 +13,7 @@ from stream.clock import OPUS_HZ, RtpClock
 
 GRID_SAMPLES: Final = OPUS_HZ // 50
 """A new source starts on a multiple of 20 ms, so that packet ends meet frame ends and no frame waits for a part."""
-LATE_FOR_S: Final = 0.3
+LATE_FOR_S: Final = 0.5
 """If all packets of so long were late, the path has become slower: follow it. A burst after a stall is no such case."""
 FAR_SAMPLES: Final = 2 * OPUS_HZ
 FAR_RUN: Final = 3

@@ -52,6 +52,7 @@ VANISHED_S: Final = 8.0
 """A peer from which not one datagram came for so long has gone without a word."""
 VIDEO_TICKS: Final = 90 * FRAME_MS  # of the 90 kHz clock, per frame
 VOICE_SAMPLES: Final = 48 * FRAME_MS
+STALL_S: Final = 0.005
 USUAL_WORK_S: Final = 0.02
 MAX_UPDATES: Final = 64
 MAX_BUFFERED_BYTES: Final = 1 << 20
@@ -209,8 +210,9 @@ class Session:
         self._ear.start(time.monotonic())
         self._voice.clear()
         while True:
-            now_s = time.monotonic()
-            heard = self._ear.listen(now_s)
+            if time.monotonic() > self._ear.jitter.deadline_s + STALL_S:
+                await asyncio.sleep(STALL_S)  # this process stood still: let in what waits in the socket
+            heard = self._ear.listen(time.monotonic())
             if heard is not None:
                 frames = self._pacer.due(self._ear.ring.end)
                 if frames:
