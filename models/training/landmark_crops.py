@@ -174,17 +174,36 @@ class CropSet:
     corners: Tensor
 
 
-def load_crops(data: Path, photos: list[Photo], mean: NDArray[np.float64]) -> CropSet:
-    """Cut all photos once; a minute for four thousand."""
+def load_crops(data: Path, photos: list[Photo], mean: NDArray[np.float64], kept: Path) -> CropSet:
+    """Cut all photos, a minute for four thousand, or read what an earlier run has cut.
+
+    Args:
+        data: Corpus folder.
+        photos: Which photos.
+        mean: Mean face in crop units, [478, 2].
+        kept: File (.npz) that holds the crops between runs; made anew if it holds other photos.
+    """
+    names = [f"{photo.source}/{photo.name}" for photo in photos]
+    if not kept.exists() or np.load(kept)["names"].tolist() != names:
+        crops, points = _cut_all(data, photos, mean)
+        np.savez(kept, names=np.array(names), crops=crops, points=points)
+    with np.load(kept) as file:
+        crops, points = file["crops"], file["points"]
+    places = [align(mean, p) for p in points]
+    turns = torch.tensor([p.turn for p in places], dtype=torch.complex64)
+    corners = torch.tensor([p.corner for p in places], dtype=torch.complex64)
+    return CropSet(torch.from_numpy(crops), torch.from_numpy(points).float(), turns, corners)
+
+
+def _cut_all(
+    data: Path, photos: list[Photo], mean: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     reader = PhotoReader(data)
     crops = np.empty((len(photos), STORED_PX, STORED_PX, 3), np.uint8)
     points = np.empty((len(photos), POINTS, 2))
     for i, photo in enumerate(tqdm(photos, desc="cut faces")):
         crops[i], points[i] = stored_crop(reader.read(photo), photo.points_px[:, :2], mean)
-    places = [align(mean, p) for p in points]
-    turns = torch.tensor([p.turn for p in places], dtype=torch.complex64)
-    corners = torch.tensor([p.corner for p in places], dtype=torch.complex64)
-    return CropSet(torch.from_numpy(crops), torch.from_numpy(points).float(), turns, corners)
+    return crops, points
 
 
 def _uniform(rng: torch.Generator, count: int, low: float, high: float) -> Tensor:

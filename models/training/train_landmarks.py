@@ -205,8 +205,9 @@ def train(config: TrainConfig) -> dict[str, float]:
     trainer = Trainer(config, net)
     trainer.resume()
     mean = net.mean_shape.double().numpy()
-    faces = load_crops(config.data, kept, mean)
-    unseen = load_crops(config.data, [photo for photo in photos if photo.held_out], mean)
+    faces = load_crops(config.data, kept, mean, config.out.with_suffix(".crops.npz"))
+    held_out = [photo for photo in photos if photo.held_out]
+    unseen = load_crops(config.data, held_out, mean, config.out.with_suffix(".held-out.npz"))
     logger.info("%d faces to learn from, %d held out, from step %d", len(kept), len(unseen.crops), trainer.done)
     weights = point_weights()
     recent = 0.0
@@ -235,7 +236,7 @@ def parse(argv: Sequence[str] | None) -> TrainConfig:
     """Command line to config; exits with 2 on wrong usage."""
     parser = argparse.ArgumentParser(description="Train the face landmark net. Run it again to go on where it stopped.")
     parser.add_argument("--data", type=Path, required=True, help="corpus folder")
-    parser.add_argument("--out", type=Path, required=True, help="weights to write; the checkpoint goes beside it")
+    parser.add_argument("--out", type=Path, required=True, help="weights to write; checkpoint and crops go beside it")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="batches in all (default %(default)s)")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="faces a batch (default %(default)s)")
     parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads (default %(default)s)")

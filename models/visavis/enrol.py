@@ -6,6 +6,8 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -187,14 +189,22 @@ _TRIES: Final = (
 )
 
 
-def _detections(photo: NDArray[np.uint8]) -> Iterator[list[Placement]]:
-    """Boxes of possible faces, largest first, from every way of looking, one way at a time."""
+_DETECTING: Final = Lock()  # dlib's detector keeps its image pyramid inside
+
+
+@cache
+def _detector() -> Any:
     import dlib
 
-    detector: Any = dlib.get_frontal_face_detector()  # type: ignore[attr-defined]
+    return dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _detections(photo: NDArray[np.uint8]) -> Iterator[list[Placement]]:
+    """Boxes of possible faces, largest first, from every way of looking, one way at a time."""
     for way in _TRIES:
         view, back = _view(photo, way)
-        found = [_placed(box, back) for box in detector(view, 0)]
+        with _DETECTING:
+            found = [_placed(box, back) for box in _detector()(view, 0)]
         yield sorted(found, key=lambda place: place.side_px, reverse=True)
 
 
