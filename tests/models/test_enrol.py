@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter, ImageOps
 import models
 from models.errors import PhotoError
 from models.visavis.enrol import LONG_SIDE_PX, MAX_FILE_BYTES, find_face, load_photo
+from models.visavis.photo_checks import eye_distance_px
 
 IDENTITIES = sorted(p for p in (Path(models.__file__).parent / "identities").glob("*.*g") if p.suffix != ".svg")
 
@@ -193,13 +194,13 @@ def test_two_portraits_side_by_side_are_several_faces(portrait):
 
 
 def test_a_small_portrait_is_too_small(portrait):
-    scale = 25 / np.linalg.norm(np.subtract(*find_face(portrait)[[468, 473]]))
+    scale = 25 / eye_distance_px(find_face(portrait))
     size = (round(portrait.shape[1] * scale), round(portrait.shape[0] * scale))
     assert reason_of(find_face, changed(portrait, lambda image: image.resize(size))) == "too_small"
 
 
 def test_a_blurred_portrait_is_refused(portrait):
-    radius = 0.08 * np.linalg.norm(np.subtract(*find_face(portrait)[[468, 473]]))
+    radius = 0.08 * eye_distance_px(find_face(portrait))
     assert reason_of(find_face, changed(portrait, lambda i: i.filter(ImageFilter.GaussianBlur(radius)))) == "blurred"
 
 
