@@ -338,7 +338,7 @@ class Session:
                 "lookahead_ms": self.lookahead_ms,
                 "controls": [*names, LIP_GAIN],
                 "video_rtp_origin": self._face_out.origin,
-                "audio_rtp_origin": None if self._voice_out is None else self._voice_out.origin,
+                "audio_rtp_origin": 0 if self._voice_out is None else self._voice_out.origin,
             }
         )
 

@@ -17,16 +17,17 @@ from stream.send import ABS_CAPTURE_TIME, PLAYOUT_DELAY
 
 
 def opus_packets(sound_48k: np.ndarray, packet_ms: int = 20) -> list[bytes]:
-    """Encode mono sound, [n] float, to Opus packets."""
+    """Encode sound at 48 kHz, [n] or [n, 2] (stereo) float, to Opus packets."""
+    layout = "stereo" if sound_48k.ndim == 2 else "mono"
     codec = av.CodecContext.create("libopus", "w")
-    codec.sample_rate, codec.layout, codec.format = 48_000, "mono", "s16"
+    codec.sample_rate, codec.layout, codec.format = 48_000, layout, "s16"
     codec.options = {"frame_duration": str(packet_ms), "application": "voip"}
     codec.time_base = Fraction(1, 48_000)
     size = 48 * packet_ms
     packets = []
     for index in range(len(sound_48k) // size):
-        block = (sound_48k[index * size : (index + 1) * size] * 32767).astype(np.int16)[None]
-        frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+        block = (sound_48k[index * size : (index + 1) * size] * 32767).astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(block, format="s16", layout=layout)
         frame.sample_rate, frame.pts = 48_000, index * size
         packets += [bytes(packet) for packet in codec.encode(frame)]
     return packets

@@ -42,6 +42,31 @@ def test_decoding_gives_back_the_sound():
     assert np.std(heard[9600:]) == pytest.approx(np.std(sound), rel=0.1)
 
 
+def test_a_stereo_source_is_heard_as_the_mean_of_both_sides():
+    left = tone(0.6, 300.0, rate=48_000)
+    voice = OpusVoice()
+    packets = opus_packets(np.stack([left, np.zeros_like(left)], axis=1))
+    heard = np.concatenate([voice.decode(packet, 960) for packet in packets])
+    assert heard.size == left.size
+    assert np.std(heard[9600:]) == pytest.approx(0.5 * np.std(left), rel=0.15)
+
+
+@pytest.mark.parametrize("source", ["telephone", "clipped", "music"])
+def test_poor_and_loud_sources_come_through_in_full_length_and_range(source):
+    t = np.arange(48_000) / 48_000
+    if source == "telephone":  # 8 kHz, each sample held: nothing useful above 4 kHz
+        sound = np.repeat(np.sin(2 * np.pi * 440 * np.arange(8000) / 8000), 6) * 0.3
+    elif source == "clipped":
+        sound = np.clip(5 * np.sin(2 * np.pi * 150 * t), -1, 1)
+    else:
+        sound = sum(np.sin(2 * np.pi * hz * t) for hz in (220, 277, 330, 440)) / 4
+    voice, down = OpusVoice(), Downsampler()
+    heard = np.concatenate([down.push(voice.decode(packet, 960)) for packet in opus_packets(sound)])
+    assert heard.size == 16_000
+    assert np.abs(heard).max() < 1.5
+    assert np.std(heard[3200:]) == pytest.approx(np.std(sound), rel=0.35)
+
+
 def test_a_packet_of_garbage_is_silence_and_the_next_is_heard():
     voice = OpusVoice()
     packets = opus_packets(tone(0.4, rate=48_000))
