@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.visavis.ict import Shape
+
+SAME_SHARE: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class PairSet:
         return len(self.images)
 
     def draw(self, batch: int, random: np.random.Generator, *, photo_share: float = 0.5) -> PairBatch:
-        """Pairs of random persons; the photo itself (state 0) is the given state in `photo_share` of them."""
+        """Pairs of random persons; the photo itself (state 0) is the given state in `photo_share` of them.
+
+        In `SAME_SHARE` of them the state wanted is the one given: what need not change must not.
+        """
         who = random.integers(len(self), size=batch)
         pairs = [(int(p), *self._states(int(p), random, photo_share)) for p in who]
         return self.pairs(pairs)
@@ -70,7 +76,8 @@ class PairSet:
     def _states(self, person: int, random: np.random.Generator, photo_share: float) -> tuple[int, int]:
         count = len(self.images[person])
         given = 0 if random.random() < photo_share else int(random.integers(count))
-        return given, int((given + random.integers(1, count)) % count)
+        ahead = 0 if random.random() < SAME_SHARE else int(random.integers(1, count))
+        return given, (given + ahead) % count
 
 
 def _pictures(images: list[np.ndarray]) -> Tensor:

@@ -45,7 +45,7 @@ class TrainConfig:
     seed: int = 0
     threads: int = 2
     squeezenet: Path | None = None
-    feature_weight: float = 0.15
+    feature_weight: float = 0.1
 
 
 class Renderer(nn.Module):
@@ -200,7 +200,8 @@ def _examples(geometry: Geometry, pairs: PairSet, config: TrainConfig, step: int
     def make() -> Example:
         return prepare(geometry, pairs.draw(config.batch, random), random)
 
-    with ThreadPoolExecutor(1) as thread:
+    # one core for the rig's part: two teams of threads on the same cores wait for each other
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as thread:
         ahead = thread.submit(make)
         while True:
             ready, ahead = ahead.result(), thread.submit(make)
@@ -241,6 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=TrainConfig.rate, help="first learning rate")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads")
+    parser.add_argument("--feature-weight", type=float, default=TrainConfig.feature_weight)
     parser.add_argument("--squeezenet", type=Path, help="SqueezeNet 1.1 weights (HDF5) for the feature loss")
     train(TrainConfig(**vars(parser.parse_args(argv))))
     return 0
