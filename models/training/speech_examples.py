@@ -17,7 +17,7 @@ from models.training.visemes import lip_curves
 
 LOOKAHEADS_MS: Final = (0, 40, 80, 120, 200)
 _TAIL_HOPS: Final = 20  # the longest look-ahead
-_NO_SPEECH_SHARE: Final = 0.18
+_NO_SPEECH_SHARE: Final = 0.22
 _BACKGROUNDS_OF_A_KIND: Final = 10
 
 
@@ -125,13 +125,13 @@ class Examples:
     def _spoil(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         """Level, room, microphone, noise and clipping, each sometimes."""
         draw = self._draw
-        if draw.random() < 0.35:
+        if draw.random() < 0.25:
             sound = speech_noise.room(draw, sound)
-        if draw.random() < 0.6:
+        if draw.random() < 0.4:
             sound = speech_noise.microphone(draw, sound)
         level_db = float(draw.triangular(-30.0, -3.0, 6.0))
-        if draw.random() < 0.75:
-            sound = sound + self._noise(-20.0 - float(30 * draw.beta(2.0, 1.2)))
+        if draw.random() < 0.6:
+            sound = sound + self._noise(-20.0 - float(30 * draw.beta(2.5, 1.0)))
         sound = sound * np.float32(10 ** (level_db / 20))
         if draw.random() < 0.06:
             sound = np.clip(sound, -0.1, 0.1) * np.float32(draw.uniform(2, 10))

@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 _SCALE: Final = {"jawOpen": 0.2, "mouthClose": 0.05, "mouthPucker": 0.3, "mouthFunnel": 0.25}
 _USUAL_SCALE: Final = 0.15
 _CLOSED_SCALE: Final = 0.1
-_WARM_UP_FRAMES: Final = 5  # a window starts in the middle of speech: the net cannot know its first frames
+_WARM_UP_FRAMES: Final = 5  # of a window that starts in the middle of speech: the net cannot know them
+_REMEMBERED_BATCHES: Final = 20
+_KEEP: Final = 0.99  # of the averaged weights at each step
+_SAVE_EVERY_S: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class TrainConfig:
     minutes: float = 10.0
     batch: int = 12
     frames: int = 120
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     seed: int = 0
 
 
@@ -57,13 +60,14 @@ def loss(controls: Tensor, voice: Tensor, batch: Batch) -> Tensor:
     """
     scale = torch.tensor([_SCALE.get(name, _USUAL_SCALE) for name in SPEECH])
     off = (controls - batch.target) / scale
-    weight = 1.0 + 2.0 * batch.sealed[..., None]
-    value = (weight * F.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=0.5))[:, _WARM_UP_FRAMES:]
-    velocity = off.diff(dim=1)[:, _WARM_UP_FRAMES:].abs()
+    known = torch.ones_like(batch.speaking)
+    known[:, :_WARM_UP_FRAMES] = (batch.speaking[:, :1] == 0.0).float()
+    value = ((1.0 + 2.0 * batch.sealed) * known)[..., None] * off.square()
+    velocity = known[:, 1:, None] * off.diff(dim=1).square()
     apart = (controls[..., SPEECH.index("jawOpen")] - controls[..., SPEECH.index("mouthClose")]).clamp_min(0.0)
-    seal = (batch.sealed * apart)[:, _WARM_UP_FRAMES:] / _CLOSED_SCALE
-    belief = F.binary_cross_entropy(voice.clamp(1e-5, 1 - 1e-5), batch.speaking, reduction="none")[:, _WARM_UP_FRAMES:]
-    return value.mean() + 0.3 * velocity.mean() + 0.3 * seal.mean() + 0.3 * belief.mean()
+    seal = known * batch.sealed * apart / _CLOSED_SCALE
+    belief = known * F.binary_cross_entropy(voice.clamp(1e-5, 1 - 1e-5), batch.speaking, reduction="none")
+    return value.mean() + 0.5 * velocity.mean() + 0.1 * seal.mean() + 0.3 * belief.mean()
 
 
 def train(config: TrainConfig) -> SpeechNet:
@@ -86,27 +90,29 @@ def train(config: TrainConfig) -> SpeechNet:
     logger.info("%s: %s", "training on", {name: len(clips) for name, clips in voices.items()})
     budget_s = config.minutes * 60
     saved_s, mean = spent_s, 0.0
+    recent: list[Batch] = []
     with tqdm(total=round(budget_s), initial=round(spent_s), unit="s", mininterval=10.0) as bar:
         while spent_s < budget_s:
             started_s = time.process_time()
             share = spent_s / budget_s
             for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * min(1.0, (step + 1) / 100) * (1.02 - share**2)
-            batch = examples.batch(config.batch)
-            controls, voice = net(batch.values, batch.lookahead_ms)
-            value = loss(controls, voice, batch)
-            optimiser.zero_grad()
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            step += 1
-            _follow(average, net, min(0.995, step / (step + 20)))
-            mean += (value.item() - mean) * max(0.02, 1 / step)
+                group["lr"] = config.learning_rate * min(1.0, (step + 1) / 30) * (1.02 - share**2)
+            recent = [examples.batch(config.batch), *recent[:_REMEMBERED_BATCHES]]
+            for batch in (recent[0], recent[step % len(recent)]):  # making a batch costs as much as learning from it
+                controls, voice = net(batch.values, batch.lookahead_ms)
+                value = loss(controls, voice, batch)
+                optimiser.zero_grad()
+                value.backward()
+                torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimiser.step()
+                step += 1
+                _follow(average, net, min(_KEEP, step / (step + 20)))
+                mean += (value.item() - mean) * max(0.02, 1 / step)
             took_s = time.process_time() - started_s
             spent_s += took_s
             bar.update(round(spent_s) - bar.n)
             bar.set_postfix_str(f"step {step}, loss {mean:.4f}")
-            if spent_s - saved_s > 120 or spent_s >= budget_s:
+            if spent_s - saved_s > _SAVE_EVERY_S or spent_s >= budget_s:
                 saved_s = spent_s
                 state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
                 torch.save({**state, "step": step, "spent_s": spent_s}, checkpoint)
