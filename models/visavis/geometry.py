@@ -33,6 +33,7 @@ _MOUTH_BOX: Final = (40, 44)  # half-resolution rows and columns that hold any m
 _EYE_BOX: Final = (18, 24)
 _FACING_GAIN: Final = 8.0
 _HEAD: Final = columns(("headYaw", "headPitch", "headRoll"))
+_MOUTH_COLOURS: Final = ((0.16, 0.06, 0.06), (0.90, 0.83, 0.74), (0.45, 0.20, 0.20))  # cavity, teeth, gums and tongue
 _SOFT_PX: Final = 4.0  # width of the ramp in which an opening's edge is told
 
 
@@ -75,7 +76,7 @@ class Prior:
     Attributes:
         frame: The photo carried to the new pose, [B, 3, 256, 256], -1 to 1.
         corner: Upper left pixel of the patch in the frame, [B, 2] (x, y), int64, even.
-        fine: `PatchNet`'s full-resolution maps, [B, 9, 144, 128].
+        fine: `PatchNet`'s full-resolution maps, [B, 9, 144, 128]; a guess fills the open mouth.
         coarse: Its half-resolution maps, [B, 8, 72, 64].
         at: Where each half-resolution pixel comes from, [B, 72, 64, 2], -1 to 1.
     """
@@ -170,9 +171,13 @@ class Geometry:
         where = self._patch + (corner + shift)[:, None, None]
         layer = _sample(torch.cat([photo, binding.mouth], 1), (where + 0.5) / (FRAME_PX / 2) - 1.0)
         openings = F.interpolate(torch.cat([mouth, eyes], 1), scale_factor=2.0, mode="bilinear", align_corners=False)
-        fine = torch.cat([cut(frame, corner, PATCH_H, PATCH_W), layer[:, :3], openings, layer[:, 3:]], 1)
+        interior = self._mouth_interior(posed, corner)
+        guess = _mouth_colour(interior, photo)
+        warped = cut(frame, corner, PATCH_H, PATCH_W)
+        warped = warped + (openings[:, :1] * 2.0 + 0.5).clamp(0.0, 1.0) * (guess - warped)
+        fine = torch.cat([warped, layer[:, :3], openings, layer[:, 3:]], 1)
         covered = cut(coverage, half, _HALF_H, _HALF_W)
-        coarse = torch.cat([self._mouth_interior(posed, corner), covered, local / 16.0], 1)
+        coarse = torch.cat([interior, covered, local / 16.0], 1)
         return Prior(frame, corner, fine, coarse, cut(at, half, _HALF_H, _HALF_W).permute(0, 2, 3, 1))
 
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
@@ -230,6 +235,19 @@ class Geometry:
         place = (inside[..., :2] - corner[:, None] - 0.5) / 2.0
         sums = splat(place, values, _HALF_H, _HALF_W)
         return sums[:, :5] / sums[:, 5:6].clamp(min=1e-20) * sums[:, 6:].clamp(max=1.0)
+
+
+def _mouth_colour(interior: Tensor, photo: Tensor) -> Tensor:
+    """A first guess at the open mouth in the photo's light, [B, 3, 2 h, 2 w], -1 to 1, from `_mouth_interior`."""
+    row, column = (slice(round(share * FRAME_PX), round((1 - share) * FRAME_PX)) for share in (0.4, 0.36))
+    light = (photo[:, :, row, column].mean((1, 2, 3)) * 0.9 + 0.9).clamp(0.4, 1.4)[:, None, None, None]
+    shade = 0.55 + 0.45 * interior[:, 4:].clamp(0.0, 1.0)
+    cavity, tooth, flesh = (photo.new_tensor(colour)[:, None, None] for colour in _MOUTH_COLOURS)
+    soft = interior[:, 2:3] * flesh + (1.0 - interior[:, 2:3]) * cavity
+    teeth = interior[:, :2].sum(1, keepdim=True).clamp(0.0, 1.0)
+    colour = (soft + teeth * (tooth * shade - soft)) * light
+    full = F.interpolate(colour, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return full.clamp(0.0, 1.0) * 2.0 - 1.0
 
 
 def _normals(rig: Rig) -> Tensor:
