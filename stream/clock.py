@@ -14,7 +14,7 @@ class RtpClock:
     """
 
     def __init__(self) -> None:
-        self._last: int | None = None  # newest timestamp seen
+        self._last: int | None = None  # timestamp seen last
         self._position = 0  # its position
 
     @property
@@ -29,15 +29,14 @@ class RtpClock:
     def position(self, timestamp: int) -> int:
         """The position of `timestamp`, in samples; may be negative for one from before the anchor.
 
-        A timestamp less than 2**31 samples (12 hours) away from the newest one is told apart from its wrapped twins.
+        A timestamp less than 2**31 samples (12 hours) away from the one before is told apart from its wrapped twins.
         """
         if self._last is None:
             raise AssertionError("position() before anchor()")
         delta = (timestamp - self._last + MODULUS // 2) % MODULUS - MODULUS // 2
-        position = self._position + delta
-        if delta > 0:
-            self._last, self._position = timestamp % MODULUS, position
-        return position
+        self._last = timestamp % MODULUS
+        self._position += delta
+        return self._position
 
 
 def to_ms(position_samples: int) -> float:

@@ -57,6 +57,13 @@ def test_ten_seconds_of_room_noise_keep_it_shut():
     assert max(gains) == 0.0
 
 
+def test_a_breath_of_noise_after_digital_silence_keeps_it_shut():
+    gate = MouthGate()
+    gate.push(np.zeros(2 * RATE, np.float32))
+    gate.push(noise(0.2, -60))
+    assert gate.gain(2160) == 0.0
+
+
 def test_a_vowel_held_for_five_seconds_stays_open():
     gate = MouthGate()
     gate.push(noise(1.0, -60))
