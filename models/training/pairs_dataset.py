@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.visavis.ict import Shape
-
-SAME_SHARE: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -53,13 +50,15 @@ class PairSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def draw(self, batch: int, random: np.random.Generator, *, photo_share: float = 0.5) -> PairBatch:
+    def draw(
+        self, batch: int, random: np.random.Generator, *, photo_share: float = 0.5, same_share: float = 0.15
+    ) -> PairBatch:
         """Pairs of random persons; the photo itself (state 0) is the given state in `photo_share` of them.
 
-        In `SAME_SHARE` of them the state wanted is the one given: what need not change must not.
+        In `same_share` of them the state wanted is the one given: what need not change must not.
         """
         who = random.integers(len(self), size=batch)
-        pairs = [(int(p), *self._states(int(p), random, photo_share)) for p in who]
+        pairs = [(int(p), *self._states(int(p), random, photo_share, same_share)) for p in who]
         return self.pairs(pairs)
 
     def pairs(self, chosen: list[tuple[int, int, int]]) -> PairBatch:
@@ -73,10 +72,12 @@ class PairSet:
             Shape.from_tensors(shape),
         )
 
-    def _states(self, person: int, random: np.random.Generator, photo_share: float) -> tuple[int, int]:
+    def _states(
+        self, person: int, random: np.random.Generator, photo_share: float, same_share: float
+    ) -> tuple[int, int]:
         count = len(self.images[person])
         given = 0 if random.random() < photo_share else int(random.integers(count))
-        ahead = 0 if random.random() < SAME_SHARE else int(random.integers(1, count))
+        ahead = 0 if random.random() < same_share else int(random.integers(1, count))
         return given, (given + ahead) % count
 
 

@@ -120,12 +120,15 @@ def loss_of(painted: Tensor, example: Example, features: SqueezeFeatures | None,
 
 @torch.no_grad()
 def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int = 96) -> dict[str, float]:
-    """PSNR in dB on held-out persons over the patch: the painter, the rig's warp alone, and the photo as it is."""
+    """PSNR in dB on held-out persons over the patch: the painter, the rig's warp alone, and the photo as it is.
+
+    The photo is the state given, another one the state wanted, the same pairs every time.
+    """
     random = np.random.default_rng(1)
     errors: dict[str, list[Tensor]] = {"net": [], "warp": [], "photo": []}
     model.eval()
     for _ in range(pairs // 8):
-        batch = held_out.draw(8, random, photo_share=1.0)
+        batch = held_out.draw(8, random, photo_share=1.0, same_share=0.0)
         example = prepare(geometry, batch, None)
         answers = {"net": model(example), "warp": example.prior.fine[:, :3]}
         answers["photo"] = cut(batch.photo, example.prior.corner, PATCH_H, PATCH_W)
@@ -138,7 +141,7 @@ def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int 
 @torch.no_grad()
 def sheet(model: Renderer, geometry: Geometry, held_out: PairSet, path: Path, rows: int = 10) -> None:
     """A picture to look at: photo, warp alone, painted, truth; a held-out pair per row."""
-    example = prepare(geometry, held_out.draw(rows, np.random.default_rng(2), photo_share=1.0), None)
+    example = prepare(geometry, held_out.draw(rows, np.random.default_rng(2), photo_share=1.0, same_share=0.0), None)
     photo = cut(example.photo, example.prior.corner, PATCH_H, PATCH_W)
     columns = [photo, example.prior.fine[:, :3], model(example), example.truth]
     strip = torch.cat([torch.cat(list(column), 1) for column in columns], 2)  # [3, rows * H, 4 * W]

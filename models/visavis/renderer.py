@@ -27,6 +27,9 @@ CONDITION: Final = 109
 _FEATURES_FINE = 16
 _FEATURES_COARSE = 32
 _WIDTHS = (32, 56, 80)
+_EYE_SHAPES = slice(0, 14)  # eyeBlinkLeft to eyeWideRight
+_LIDS_GAIN = 3.0
+_GAZE_GAIN = 1.5
 _ANGLE_UNIT_DEG = 15.0
 
 
@@ -132,7 +135,27 @@ class PatchNet(nn.Module):
             x3 = block(x3)
         y2 = self.refine2(self.up2(torch.cat([_up(self.rise3(x3)), x2], 1)))
         y1 = self.refine1(self.up1(torch.cat([_up(self.rise2(y2)), x1], 1)))
-        return fine[:, :3] + F.pixel_shuffle(self.leave(y1), 2)
+        return fine[:, :3] + needed(fine, condition) * F.pixel_shuffle(self.leave(y1), 2)
+
+
+def needed(fine: Tensor, condition: Tensor) -> Tensor:
+    """Where the warped photo may be painted over, [B, 1, 144, 128], 0 to 1.
+
+    Around the lips always, around the eyes as far as lids or gaze differ from the photo's. Elsewhere nobody can do
+    better than the photo's own pixels.
+
+    Args:
+        fine: `PatchNet.forward`'s full-resolution maps.
+        condition: Its condition.
+    """
+    mouth, eyes = fine[:, 6:7], fine[:, 7:8]
+    count = len(BLENDSHAPES)
+    lids = (condition[:, _EYE_SHAPES] - condition[:, count : 2 * count][:, _EYE_SHAPES]).abs().amax(1)
+    gaze = condition[:, -2:].abs().amax(1)
+    moved = (_LIDS_GAIN * lids + _GAZE_GAIN * gaze).clamp(max=1.0)[:, None, None, None]
+    around_mouth = ((mouth + 0.95) * 3.0).clamp(0.0, 1.0)  # from 7 px outside the lips' inner edge
+    around_eyes = ((eyes + 0.995) * 10.0).clamp(0.0, 1.0)  # from 12 px outside the lids
+    return torch.maximum(around_mouth, around_eyes * moved)
 
 
 def condition(shape: Shape, own: Tensor, controls: Tensor) -> Tensor:
