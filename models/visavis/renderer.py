@@ -93,8 +93,8 @@ class PatchNet(nn.Module):
         self.rise3, self.up2, self.refine2 = nn.Conv2d(w3, w2, 1), _conv(2 * w2, w2), _conv(w2, w2)
         self.rise2, self.up1, self.refine1 = nn.Conv2d(w2, w1, 1), _conv(2 * w1, w1), _conv(w1, w1)
         self.leave = nn.Conv2d(w1, 3 * 4, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)  # at first the answer is the warped photo
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)  # at first the answer is the warped photo
         self.steer = nn.Sequential(nn.Linear(CONDITION, 128), nn.LeakyReLU(0.2), nn.Linear(128, 2 * (w1 + w2 + w3)))
         self.splits = (w1, w1, w2, w2, w3, w3)
 
