@@ -26,7 +26,7 @@ from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairBatch, PairSet
 from models.visavis.geometry import Geometry, Prior, cut
 from models.visavis.ict import Rig, person
-from models.visavis.renderer import PATCH_H, PATCH_W, IdentityEncoder, PatchNet, condition
+from models.visavis.renderer import MARGIN_PX, PATCH_H, PATCH_W, IdentityEncoder, PatchNet, condition, inner
 
 CHECKPOINT_EVERY_S = 180.0
 EMA = 0.998
@@ -57,7 +57,7 @@ class Renderer(nn.Module):
 
     def forward(self, example: "Example") -> Tensor:
         """Painted patches, [B, 3, 144, 128]."""
-        fine, coarse = self.encoder(torch.cat([example.photo, example.mouth], 1))
+        fine, coarse = self.encoder(inner(torch.cat([example.photo, example.mouth], 1)))
         prior = example.prior
         return self.net(prior.fine, prior.coarse, fine, coarse, prior.at, example.steer)
 
@@ -84,6 +84,7 @@ def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | 
         own = own + spread * torch.from_numpy(random.standard_normal(own.shape)).float()
     binding = geometry.bind(batch.shape, own)
     base = person(geometry.rig, batch.shape)
+    photo = F.pad(photo, [MARGIN_PX] * 4, mode="replicate")  # the pairs have no margin
     prior = geometry.predict(photo, binding, batch.shape, batch.controls, base)
     patch = cut(truth, prior.corner, PATCH_H, PATCH_W)
     return Example(photo, binding.mouth, prior, condition(batch.shape, own, batch.controls), patch)
@@ -142,7 +143,7 @@ def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int 
 def sheet(model: Renderer, geometry: Geometry, held_out: PairSet, path: Path, rows: int = 10) -> None:
     """A picture to look at: photo, warp alone, painted, truth; a held-out pair per row."""
     example = prepare(geometry, held_out.draw(rows, np.random.default_rng(2), photo_share=1.0, same_share=0.0), None)
-    photo = cut(example.photo, example.prior.corner, PATCH_H, PATCH_W)
+    photo = cut(inner(example.photo), example.prior.corner, PATCH_H, PATCH_W)
     columns = [photo, example.prior.fine[:, :3], model(example), example.truth]
     strip = torch.cat([torch.cat(list(column), 1) for column in columns], 2)  # [3, rows * H, 4 * W]
     Image.fromarray(((strip.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy()).save(path)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.rig import ANGLES
 from models.visavis.geometry import Binding, Geometry, cut, paste
 from models.visavis.ict import Shape, person
-from models.visavis.renderer import PATCH_H, PATCH_W, IdentityEncoder, PatchNet, condition
+from models.visavis.renderer import PATCH_H, PATCH_W, IdentityEncoder, PatchNet, condition, inner
 
 _FEATHER_PX: Final = 8.0
 
@@ -20,7 +20,7 @@ class Faces:
     """Identities as the drawing wants them, a row per stream.
 
     Attributes:
-        photo: The frame of the photo, [B, 3, 256, 256], -1 to 1.
+        photo: The frame of the photo with its margin, [B, 3, 320, 320], -1 to 1.
         fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
         coarse: Its coarser ones, [B, 32, 64, 64].
         base: What `person(geometry.rig, shape)` gave, [B, V, 3], cm.
@@ -51,10 +51,10 @@ class Faces:
 
 
 def hang(geometry: Geometry, encoder: IdentityEncoder, photo: Tensor, shape: Shape) -> Faces:
-    """All that depends on photos alone: [B, 3, 256, 256], -1 to 1, and their fits in frame pixels, a row each."""
+    """All that depends on photos alone: [B, 3, 320, 320], -1 to 1, and their fits in frame pixels, a row each."""
     own = F.pad(shape.expression - shape.rest, (0, len(ANGLES)))
     binding = geometry.bind(shape, own)
-    fine, coarse = encoder(torch.cat([photo, binding.mouth], 1))
+    fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
     return Faces(photo, fine, coarse, person(geometry.rig, shape), own, shape, binding)
 
 

@@ -16,7 +16,7 @@ from kernels.splat import splat
 from models.rig import columns
 from models.visavis.ict import Part, Rig, Shape, pose, rotation
 from models.visavis.polygon import signed_distance
-from models.visavis.renderer import FRAME_PX, PATCH_H, PATCH_W
+from models.visavis.renderer import FRAME_PX, MARGIN_PX, PATCH_H, PATCH_W, PHOTO_PX, inner
 
 Size = tuple[int, int]
 
@@ -48,7 +48,7 @@ class Binding:
         follow: How much of that pull a node obeys, [B, G], 0 to 1.
         iris: Centres of the irises in the photo, [B, 2, 2], frame px.
         teeth: Middle of the upper teeth in the photo, [B, 2], frame px.
-        mouth: The photo's own mouth opening, [B, 1, 256, 256], -1 (outside) to 1 (inside).
+        mouth: The photo's own mouth opening, [B, 1, 320, 320], -1 (outside) to 1 (inside).
     """
 
     skin: Tensor
@@ -138,14 +138,18 @@ class Geometry:
             1.0 / (1.0 + beyond.square()),
             torch.stack([posed[:, i, :2].mean(1) for i in self._irises], 1),
             posed[:, self._upper_teeth, :2].mean(1),
-            F.interpolate(mouth, scale_factor=2.0, mode="bilinear", align_corners=False),
+            F.pad(
+                F.interpolate(mouth, scale_factor=2.0, mode="bilinear", align_corners=False),
+                [MARGIN_PX] * 4,
+                value=-1.0,
+            ),
         )
 
     def predict(self, photo: Tensor, binding: Binding, shape: Shape, controls: Tensor, base: Tensor) -> Prior:
         """Carry photos to where the controls want them.
 
         Args:
-            photo: The frames that were bound, [B, 3, 256, 256], -1 to 1.
+            photo: The frames that were bound, with their margins, [B, 3, 320, 320], -1 to 1.
             binding: What `bind` gave.
             shape: The persons.
             controls: Relative to rest, [B, 57].
@@ -164,12 +168,12 @@ class Geometry:
         way = paste(way, local, half)
         at = _sampling(way)  # [B, 2, 128, 128], half-resolution positions in the photo
         full = F.interpolate(at, scale_factor=2.0, mode="bilinear", align_corners=False)
-        frame = _sample(photo, full.permute(0, 2, 3, 1))
+        frame = _sample(photo, full.permute(0, 2, 3, 1) * (FRAME_PX / PHOTO_PX))
 
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2] - corner[:, None], _MOUTH_BOX)
         shift = binding.teeth - posed[:, self._upper_teeth, :2].mean(1)  # [B, 2] px
         where = self._patch + (corner + shift)[:, None, None]
-        layer = _sample(torch.cat([photo, binding.mouth], 1), (where + 0.5) / (FRAME_PX / 2) - 1.0)
+        layer = _sample(torch.cat([photo, binding.mouth], 1), (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0)
         openings = F.interpolate(torch.cat([mouth, eyes], 1), scale_factor=2.0, mode="bilinear", align_corners=False)
         interior = self._mouth_interior(posed, corner)
         guess = _mouth_colour(interior, photo)
@@ -240,7 +244,7 @@ class Geometry:
 def _mouth_colour(interior: Tensor, photo: Tensor) -> Tensor:
     """A first guess at the open mouth in the photo's light, [B, 3, 2 h, 2 w], -1 to 1, from `_mouth_interior`."""
     row, column = (slice(round(share * FRAME_PX), round((1 - share) * FRAME_PX)) for share in (0.4, 0.36))
-    light = (photo[:, :, row, column].mean((1, 2, 3)) * 0.9 + 0.9).clamp(0.4, 1.4)[:, None, None, None]
+    light = (inner(photo)[:, :, row, column].mean((1, 2, 3)) * 0.9 + 0.9).clamp(0.4, 1.4)[:, None, None, None]
     shade = 0.55 + 0.45 * interior[:, 4:].clamp(0.0, 1.0)
     cavity, tooth, flesh = (photo.new_tensor(colour)[:, None, None] for colour in _MOUTH_COLOURS)
     soft = interior[:, 2:3] * flesh + (1.0 - interior[:, 2:3]) * cavity

@@ -15,6 +15,9 @@ from models.rig import BLENDSHAPES
 from models.visavis.ict import Shape, weights
 
 FRAME_PX: Final = 256
+MARGIN_PX: Final = 32
+"""What is kept of the photo beyond each edge of the frame, for when the head moves."""
+PHOTO_PX: Final = FRAME_PX + 2 * MARGIN_PX
 PATCH_H: Final = 144
 PATCH_W: Final = 128
 FINE_MAPS: Final = 9
@@ -39,6 +42,11 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 def _up(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def inner(image: Tensor) -> Tensor:
+    """The frame inside a picture with margin: [..., 320, 320] to [..., 256, 256]."""
+    return image[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
 
 
 class IdentityEncoder(nn.Module):

@@ -15,14 +15,14 @@ from models.rig import CONTROLS, SPEECH, clamp, columns
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.drawing import Drawing, Faces, hang
 from models.visavis.engine import Backend, engine
-from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, crop, crop_box, fit, shape_in_frame
+from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, mean_shape
-from models.visavis.renderer import FRAME_PX, IdentityEncoder, PatchNet
+from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "renderer.safetensors"
-IDENTITY_VERSION: Final = 1
+IDENTITY_VERSION: Final = 2
 _SPEECH: Final = columns(SPEECH)
 
 
@@ -51,7 +51,7 @@ class Visavis:
         self._rig, self._speech, self._encoder = rig, speech.eval(), encoder.eval()
         self._geometry = Geometry(rig)
         with torch.no_grad():
-            blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, FRAME_PX, FRAME_PX), mean_shape())
+            blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, PHOTO_PX, PHOTO_PX), mean_shape())
         self._draw = engine(Drawing(self._geometry, net.eval()), backend, blank)
         self._stacked: tuple[list[IdentityState], Faces] | None = None
 
@@ -71,11 +71,11 @@ class Visavis:
         points = torch.from_numpy(find_face(photo)).float()
         shape = fit(self._rig, points[list(MEDIAPIPE_68)], points[list(MEDIAPIPE_IRISES)])
         box = crop_box(shape)
-        return self.bind(crop(photo, box, FRAME_PX), shape_in_frame(shape, box, FRAME_PX))
+        return self.bind(crop(photo, with_margin(box), PHOTO_PX), shape_in_frame(shape, box, FRAME_PX))
 
     @torch.no_grad()
     def bind(self, frame: NDArray[np.uint8], shape: Shape) -> IdentityState:
-        """An identity from a photo already cut to the frame, [256, 256, 3] uint8, and its fit in frame pixels."""
+        """An identity from a photo cut to frame and margin, [320, 320, 3] uint8, and its fit in frame pixels."""
         photo = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         one = Shape.from_tensors({name: t[None] for name, t in shape.tensors().items()})
         faces = hang(self._geometry, self._encoder, photo, one)
@@ -109,3 +109,9 @@ class Visavis:
         faces = Faces.from_tensors({name: torch.stack([i.tensors[name] for i in identities]) for name in names})
         self._stacked = (list(identities), faces)
         return faces
+
+
+def with_margin(box: Box) -> Box:
+    """The frame's box grown by `MARGIN_PX` frame pixels on each side."""
+    margin = (box[2] - box[0]) * MARGIN_PX / FRAME_PX
+    return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin

@@ -8,6 +8,7 @@ from models import rig
 from models.errors import IdentityError
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.ict import Shape, mean_shape
+from models.visavis.renderer import MARGIN_PX
 from models.visavis.system import Visavis
 
 
@@ -27,10 +28,14 @@ def picture():
     return levels
 
 
+def with_margin(picture):
+    return np.pad(picture, ((MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX), (0, 0)), mode="edge")
+
+
 @pytest.fixture(scope="module")
 def nobody(eager, picture):
     one = mean_shape()
-    return eager.bind(picture, Shape.from_tensors({name: t[0] for name, t in one.tensors().items()}))
+    return eager.bind(with_margin(picture), Shape.from_tensors({name: t[0] for name, t in one.tensors().items()}))
 
 
 def draw(system, identity, **controls):
@@ -73,7 +78,9 @@ def test_the_jaw_leaves_the_forehead_alone(eager, nobody):
 
 def test_rows_of_a_batch_do_not_mix(eager, nobody, picture):
     mirrored = np.ascontiguousarray(picture[:, ::-1])
-    other = eager.bind(mirrored, Shape.from_tensors({name: t[0] for name, t in mean_shape().tensors().items()}))
+    other = eager.bind(
+        with_margin(mirrored), Shape.from_tensors({name: t[0] for name, t in mean_shape().tensors().items()})
+    )
     controls = torch.stack([rig.vector({"jawOpen": 0.3}), rig.vector({"headYaw": -9, "eyeBlinkLeft": 1})])
     both = eager.draw([nobody, other], controls)
     torch.testing.assert_close(both[:1], eager.draw([nobody], controls[:1]), atol=1e-4, rtol=0)
