@@ -171,7 +171,7 @@ def test_the_real_server_serves_and_ends_with_0_when_told_to_stop(tmp_path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         url = next(line.split()[-1] for line in process.stderr if "listening on" in line)
-        until_s = time.monotonic() + 30
+        until_s = time.monotonic() + 120  # a first start exports the model
         while time.monotonic() < until_s:
             ready = httpx.get(f"{url}/readyz")
             if ready.status_code == 200:
