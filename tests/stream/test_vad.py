@@ -2,8 +2,9 @@ import itertools
 
 import numpy as np
 import pytest
+import webrtcvad
 
-from stream.vad import MouthGate
+from stream.vad import SHARPNESS, MouthGate
 from tests.stream.fakes import tone
 
 RATE = 16_000
@@ -24,6 +25,18 @@ def test_the_mouth_may_open_with_the_first_10_ms_of_a_voice():
     assert gate.gain(2000) == 0.0
     gate.push(buzz(0.01))
     assert gate.gain(2000) == 1.0
+
+
+def test_a_sound_that_the_voice_detector_denies_opens_it_all_the_same():
+    thump = tone(0.02, 60.0, level=0.2)
+    detector = webrtcvad.Vad(SHARPNESS)
+    for _ in range(100):
+        detector.is_speech(bytes(320), RATE)
+    assert not detector.is_speech((thump[:160] * 32767).astype(np.int16).tobytes(), RATE)
+    gate = MouthGate()
+    gate.push(np.zeros(RATE, np.float32))
+    gate.push(thump[:160])
+    assert gate.gain(1000) == 1.0
 
 
 def test_a_quiet_voice_opens_it_too():
