@@ -39,7 +39,7 @@ def test_the_mouth_moves_with_speech_and_closes_in_silence(call):
     result = report(run_of)
     assert result.onsets_heard >= 2
     assert result.onsets_seen >= result.onsets_heard - 1, result
-    assert 0 < result.first_motion_ms.p50 < 1000
+    assert 0 < result.first_motion_ms.p50 < 2000
     speaking = np.abs(tiles(notes) - before.mean(axis=0)).mean(axis=(1, 2))
     assert np.percentile(speaking, 90) > 3 * max(0.3, float(np.percentile(speaking, 5))), "open and shut look alike"
     assert np.percentile(speaking, 5) < 1.5, "between the words the mouth does not go back to rest"
@@ -72,23 +72,21 @@ def test_the_yaw_slider_turns_the_head_and_reset_turns_it_back(call):
     assert still < 2.5
 
 
-def test_another_identity_is_swapped_in_on_the_same_connection(call):
+def test_faces_are_swapped_on_the_same_connection_an_uploaded_one_too(call, friend_photo):
     session, first, front = call.hook("hello.session"), call.hook("identity"), call.picture()
-    call.page.locator("#cards input:not(:checked)").first.check(force=True)
-    call.until(f"visavis.identity !== {first!r}").wait_frames(20)
-    assert np.abs(call.picture() - front).mean() > 5
-    assert (call.hook("connections"), call.hook("hello.session")) == (1, session)
-
-
-def test_an_uploaded_photo_becomes_a_face_to_choose(call, friend_photo):
     cards = call.page.locator("#cards input")
     before = cards.count()
-    assert before >= 2
     call.page.locator("#photo").set_input_files(friend_photo)
-    call.page.wait_for_function(f"document.querySelectorAll('#cards input').length === {before + 1}")
-    call.until("visavis.identity && visavis.state === 'live'").wait_frames(10)
-    assert call.hook("connections") == 1
+    call.until(f"visavis.identity !== {first!r}").wait_frames(20)
+    assert cards.count() == before + 1
     assert "a friend" in call.page.locator("#cards").inner_text()
+    friend = call.picture()
+    assert np.abs(friend - front).mean() > 3
+
+    call.page.locator(f"#cards input[value={first!r}]").check(force=True)
+    call.until(f"visavis.identity === {first!r}").wait_frames(20)
+    assert np.abs(call.picture() - front).mean() < 2
+    assert (call.hook("connections"), call.hook("hello.session")) == (1, session)
 
 
 def test_a_photo_without_a_face_is_refused_in_the_servers_words(call, tmp_path, server):
