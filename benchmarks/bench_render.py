@@ -28,6 +28,7 @@ def run(n: int = 300) -> list[Row]:
     Raises:
         SystemExit: If OpenVINO draws something else than torch: nothing is timed.
     """
+    torch.set_num_threads(1)  # as the server's model worker does: two pools of threads would fight for the cores
     reference, fast = Visavis.load("eager"), Visavis.load("openvino")
     identity = reference.enroll(demo_photos()[0])
     features = _voice()
