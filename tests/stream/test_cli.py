@@ -173,7 +173,7 @@ def test_the_real_server_serves_and_ends_with_0_when_told_to_stop(tmp_path):
         url = next(line.split()[-1] for line in process.stderr if "listening on" in line)
         until_s = time.monotonic() + 120  # a first start exports the model
         while time.monotonic() < until_s:
-            ready = httpx.get(f"{url}/readyz")
+            ready = httpx.get(f"{url}/readyz", timeout=60)
             if ready.status_code == 200:
                 break
             assert ready.json()["error"]["code"] == "not_ready", ready.text
