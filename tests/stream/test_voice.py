@@ -38,6 +38,14 @@ def test_a_packet_older_than_what_was_sent_is_left_out():
     assert line.dropped == 1
 
 
+def test_two_packets_for_one_place_are_sent_once():
+    line = VoiceLine(0.05)
+    line.push(packet(1), 4800)
+    line.push(packet(2), 4800)  # the clock was moved between the two
+    assert [one.payload[0] for one in line.due(1.0, wall_s)] == [1]
+    assert line.dropped == 1
+
+
 def test_a_pause_of_the_source_is_no_loss():
     line = VoiceLine(0.05)
     line.push(packet(0), 0)
