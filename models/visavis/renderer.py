@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.rig import BLENDSHAPES
-from models.visavis.ict import Shape, weights
+from models.visavis.ict import BLINK, Shape, weights
 
 FRAME_PX: Final = 256
 MARGIN_PX: Final = 32
@@ -30,9 +30,7 @@ CONDITION: Final = 109
 _FEATURES_FINE = 16
 _FEATURES_COARSE = 32
 _WIDTHS = (32, 56, 80)
-_EYE_SHAPES = slice(0, 14)  # eyeBlinkLeft to eyeWideRight
-_LIDS_GAIN = 3.0
-_GAZE_GAIN = 1.5
+_LIDS_GAIN = 2.0
 _ANGLE_UNIT_DEG = 15.0
 
 
@@ -149,7 +147,7 @@ class PatchNet(nn.Module):
 def needed(fine: Tensor, condition: Tensor) -> Tensor:
     """Where the warped photo may be painted over, [B, 1, 144, 128], 0 to 1.
 
-    Around the lips always, around the eyes as far as lids or gaze differ from the photo's. Elsewhere nobody can do
+    Around the lips always, around the eyes as far as the lids close or open against the photo. Elsewhere nobody can do
     better than the photo's own pixels.
 
     Args:
@@ -157,10 +155,8 @@ def needed(fine: Tensor, condition: Tensor) -> Tensor:
         condition: Its condition.
     """
     mouth, eyes = fine[:, 6:7], fine[:, 7:8]
-    count = len(BLENDSHAPES)
-    lids = (condition[:, _EYE_SHAPES] - condition[:, count : 2 * count][:, _EYE_SHAPES]).abs().amax(1)
-    gaze = condition[:, -2:].abs().amax(1)
-    moved = (_LIDS_GAIN * lids + _GAZE_GAIN * gaze).clamp(max=1.0)[:, None, None, None]
+    lids = condition[:, list(BLINK)] - condition[:, len(BLENDSHAPES) :][:, list(BLINK)]
+    moved = (_LIDS_GAIN * lids.abs().amax(1)).clamp(max=1.0)[:, None, None, None]
     around_mouth = ((mouth + 0.95) * 3.0).clamp(0.0, 1.0)  # from 7 px outside the lips' inner edge
     around_eyes = ((eyes + 0.995) * 10.0).clamp(0.0, 1.0)  # from 12 px outside the lids
     return torch.maximum(around_mouth, around_eyes * moved)

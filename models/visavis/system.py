@@ -1,5 +1,6 @@
 """The house model as a `System`: voice to rig, rig to geometry, geometry to pixels."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,8 @@ from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncod
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "renderer.safetensors"
-IDENTITY_VERSION: Final = 2
+IDENTITY_FORMAT: Final = 2
+"""Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = columns(SPEECH)
 
 
@@ -41,13 +43,13 @@ class Visavis:
     """The house model. See MODEL_CARD.md for what its weights were trained on."""
 
     name: Final = "visavis"
-    identity_version: Final = IDENTITY_VERSION
     front_end: Final = "log_mel80"
     lookahead_ms: Final = LOOKAHEADS_MS
     frame_px: Final = FRAME_PX
     controls: Final = frozenset(CONTROLS) - {"tongueOut"}
 
     def __init__(self, rig: Rig, speech: SpeechNet, encoder: IdentityEncoder, net: PatchNet, backend: Backend) -> None:
+        self.identity_version = _identity_version(encoder)
         self._rig, self._speech, self._encoder = rig, speech.eval(), encoder.eval()
         self._geometry = Geometry(rig)
         with torch.no_grad():
@@ -79,7 +81,9 @@ class Visavis:
         photo = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         one = Shape.from_tensors({name: t[None] for name, t in shape.tensors().items()})
         faces = hang(self._geometry, self._encoder, photo, one)
-        return IdentityState(self.name, IDENTITY_VERSION, {name: t[0].clone() for name, t in faces.tensors().items()})
+        return IdentityState(
+            self.name, self.identity_version, {name: t[0].clone() for name, t in faces.tensors().items()}
+        )
 
     def init_state(self, batch: int) -> VisavisState:
         """A fresh memory for `batch` streams."""
@@ -103,8 +107,8 @@ class Visavis:
         if self._stacked and [id(i) for i in self._stacked[0]] == [id(i) for i in identities]:
             return self._stacked[1]
         for identity in identities:
-            if (identity.system, identity.version) != (self.name, IDENTITY_VERSION):
-                raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {IDENTITY_VERSION}")
+            if (identity.system, identity.version) != (self.name, self.identity_version):
+                raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
         names = identities[0].tensors
         faces = Faces.from_tensors({name: torch.stack([i.tensors[name] for i in identities]) for name in names})
         self._stacked = (list(identities), faces)
@@ -115,3 +119,13 @@ def with_margin(box: Box) -> Box:
     """The frame's box grown by `MARGIN_PX` frame pixels on each side."""
     margin = (box[2] - box[0]) * MARGIN_PX / FRAME_PX
     return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
+
+
+def _identity_version(encoder: IdentityEncoder) -> int:
+    """Names what made an identity: the format, and a checksum of every weight that enrolment uses."""
+    checksum = IDENTITY_FORMAT
+    for name in ("landmarks", "rig"):
+        checksum = zlib.crc32(WEIGHTS.with_stem(name).read_bytes(), checksum)
+    for tensor in encoder.state_dict().values():
+        checksum = zlib.crc32(tensor.numpy().tobytes(), checksum)
+    return checksum
