@@ -52,7 +52,7 @@ class Raster:
         import moderngl  # pyright: ignore[reportMissingImports] - the [train] extra
 
         self.size_px = size_px
-        self._gl = moderngl.create_standalone_context(backend="egl")
+        self._gl = moderngl.create_standalone_context(backend="egl")  # pyright: ignore[reportArgumentType]
         self._solid = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_SOLID)
         self._veil = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_VEIL)
         size = (size_px, size_px)
