@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,10 @@ from models.visavis.drawing import Drawing, Faces
 
 if TYPE_CHECKING:
     import openvino
+
+_SETTINGS: Final = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
+# One thread: two win 40 % on an idle machine, and lose more than that as soon as a browser shares the two cores (a
+# frame took 40 ms at 145 % of a core instead of 39 ms at 80 %, and the browser starved).
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ def _openvino(drawing: Drawing, example: Faces) -> Draw:
     core = openvino.Core()
     kept = _kept_model(drawing, openvino.__version__)
     model = core.read_model(kept) if kept.exists() else _export(drawing, example, kept)
-    request = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+    request = core.compile_model(model, "CPU", _SETTINGS).create_infer_request()
 
     def draw(faces: Faces, controls: Tensor) -> Tensor:
         inputs = (controls, *faces.tensors().values())
