@@ -99,6 +99,7 @@ def _kept_model(drawing: Drawing, version: str) -> Path:
     for path in [*sorted(here.glob("*.py")), *sorted((here.parents[1] / "kernels" / "splat").glob("*.py"))]:
         digest.update(path.read_bytes())
     digest.update((here / "weights" / "rig.safetensors").read_bytes())
+    digest.update(str(drawing.top).encode())
     for tensor in drawing.state_dict().values():
         digest.update(tensor.numpy().tobytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -155,11 +155,15 @@ def needed(fine: Tensor, condition: Tensor) -> Tensor:
         condition: Its condition.
     """
     mouth, eyes = fine[:, 6:7], fine[:, 7:8]
-    lids = condition[:, list(BLINK)] - condition[:, len(BLENDSHAPES) :][:, list(BLINK)]
-    moved = (_LIDS_GAIN * lids.abs().amax(1)).clamp(max=1.0)[:, None, None, None]
+    moved = (_LIDS_GAIN * lid_change(condition)).clamp(max=1.0)[:, None, None, None]
     around_mouth = ((mouth + 0.95) * 3.0).clamp(0.0, 1.0)  # from 7 px outside the lips' inner edge
     around_eyes = ((eyes + 0.995) * 10.0).clamp(0.0, 1.0)  # from 12 px outside the lids
     return torch.maximum(around_mouth, around_eyes * moved)
+
+
+def lid_change(condition: Tensor) -> Tensor:
+    """How far the lids close or open against the photo, the larger of both eyes, [B], 0 to about 1."""
+    return (condition[:, list(BLINK)] - condition[:, len(BLENDSHAPES) :][:, list(BLINK)]).abs().amax(1)
 
 
 def condition(shape: Shape, own: Tensor, controls: Tensor) -> Tensor:

@@ -95,6 +95,15 @@ def test_openvino_draws_what_torch_draws(eager, nobody):
         assert off.mean() < 1e-4
 
 
+def test_painting_the_mouth_alone_is_the_same_picture_where_no_lid_moved(eager, nobody):
+    faces = eager._faces([nobody])
+    for controls in ({"jawOpen": 0.3}, {"mouthPucker": 0.8, "headYaw": 8}, {"gazeYaw": 10}):
+        vector = rig.vector(controls)[None]
+        off = (eager._draw_mouth(faces, vector) - eager._draw_whole(faces, vector)).abs()
+        assert off.max() < 0.12
+        assert off.mean() < 5e-4
+
+
 def test_a_saved_identity_draws_the_same_face(eager, nobody, tmp_path):
     nobody.save(tmp_path / "nobody.safetensors")
     again = IdentityState.load(tmp_path / "nobody.safetensors")
