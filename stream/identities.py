@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import logging
-import os
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -319,7 +319,7 @@ def _load_features(path: Path) -> IdentityState | None:
 
 
 def _save_features(path: Path, state: IdentityState) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = _part(path)
     state.save(part)
     part.replace(path)
 
@@ -331,9 +331,14 @@ def _save_upload(identity: Identity, photo: Photo) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = _part(path)
     part.write_bytes(data)
     part.replace(path)
+
+
+def _part(path: Path) -> Path:
+    """A name beside `path` that no other writer has and that does not look like features of any version."""
+    return path.with_name(f"{secrets.token_hex(8)}.part")
 
 
 def _to_jpeg(photo: Photo) -> bytes:

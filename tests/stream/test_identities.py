@@ -143,3 +143,12 @@ def test_saved_features_serve_instead_of_a_photo_only_to_their_own_system(tmp_pa
     path.write_bytes(b"nonsense")
     with pytest.raises(IdentityError, match="damaged"):
         enroll_file(TintSystem(1), path)
+
+
+async def test_many_may_ask_for_the_same_picture_at_once(tmp_path, worker):
+    faces = store(tmp_path, worker, TintSystem(1))
+    milo = faces.all()[0]
+    await faces.features(milo.id)
+    pictures = await asyncio.gather(*(faces.picture(milo.id) for _ in range(8)))
+    assert len(set(pictures)) == 1
+    assert pictures[0].startswith(b"\xff\xd8")
