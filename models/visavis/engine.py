@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import openvino
 
 _SETTINGS: Final = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
-# One thread: two win 40 % on an idle machine, and lose more than that as soon as a browser shares the two cores (a
-# frame took 40 ms at 145 % of a core instead of 39 ms at 80 %, and the browser starved).
+# One thread leaves a core to whoever shares the machine: with other work running, two threads took microphone to
+# screen to 532 ms, one to 240 ms. On a quiet machine two are better (185 against 223 ms); see ARCHITECTURE.md.
 
 logger = logging.getLogger(__name__)
 
