@@ -23,6 +23,7 @@ from models.training.landmark_crops import (
     mirror_partners,
     spoil,
 )
+from models.visavis.fit import MEDIAPIPE_68
 from models.visavis.landmarks import (
     CROP_PX,
     EYE_GAPS,
@@ -30,7 +31,6 @@ from models.visavis.landmarks import (
     IRISES,
     LEFT_EYELIDS,
     LIP_GAPS,
-    MULTI_PIE_68,
     OUTER_LIPS,
     POINTS,
     RIGHT_EYELIDS,
@@ -63,7 +63,7 @@ class TrainConfig:
 def point_weights() -> Tensor:
     """How much each point counts, [478], mean 1: lips, lids and irises most, then the 68, then the rest."""
     weights = torch.ones(POINTS)
-    weights[list(MULTI_PIE_68)] = 3
+    weights[list(MEDIAPIPE_68)] = 3
     weights[list(OUTER_LIPS + IRISES)] = 4
     weights[list(INNER_LIPS + RIGHT_EYELIDS + LEFT_EYELIDS)] = 6
     return weights / weights.mean()
@@ -191,7 +191,7 @@ def error_percent(state: dict[str, Tensor], faces: CropSet) -> dict[str, float]:
         between_eyes = (labels[:, 33] - labels[:, 263]).norm(dim=-1)
         distances.append((net(crops * 2 - 1) - labels).norm(dim=-1) / between_eyes[:, None] * 100)
     every = torch.cat(distances)
-    groups = {"68": MULTI_PIE_68, "inner lips": INNER_LIPS, "lids": RIGHT_EYELIDS + LEFT_EYELIDS, "irises": IRISES}
+    groups = {"68": MEDIAPIPE_68, "inner lips": INNER_LIPS, "lids": RIGHT_EYELIDS + LEFT_EYELIDS, "irises": IRISES}
     return {name: float(every[:, list(points)].mean()) for name, points in groups.items()}
 
 

@@ -21,14 +21,6 @@ POINTS: Final = 478
 CROP_PX: Final = 128
 WEIGHTS: Final = Path(__file__).parent / "weights" / "landmarks.safetensors"
 
-MULTI_PIE_68: Final = (
-    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),
-    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305),
-    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
-)
-"""Mesh points that stand for the 68 points of Multi-PIE, in its order: jaw, brows, nose, eyes, outer and inner lips."""
-
 INNER_LIPS: Final = (
     *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415),
     *(308, 324, 318, 402, 317, 14, 87, 178, 88, 95),

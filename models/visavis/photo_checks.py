@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from models.errors import PhotoError
-from models.visavis.landmarks import MULTI_PIE_68, Placement, cut
+from models.visavis.fit import MEDIAPIPE_68
+from models.visavis.landmarks import Placement, cut
 
 MIN_EYE_DISTANCE_PX: Final = 40.0
 MAX_YAW_DEG: Final = 25.0
@@ -38,7 +39,7 @@ def yaw_deg(points_px: NDArray[np.float64]) -> float:
 
 def light(photo: NDArray[np.uint8], points_px: NDArray[np.float64]) -> float:
     """How bright the face's bright parts are: 90th percentile of luma between brows and chin, 0 to 255."""
-    inner = points_px[list(MULTI_PIE_68[17:])]
+    inner = points_px[list(MEDIAPIPE_68[17:])]
     height, width = photo.shape[:2]
     low = np.floor(inner.min(axis=0)).clip(0, (width - 1, height - 1)).astype(int)
     high = np.ceil(inner.max(axis=0)).clip(low + 1, (width, height)).astype(int)
@@ -57,7 +58,7 @@ def sharpness(photo: NDArray[np.uint8], points_px: NDArray[np.float64], place: P
     luma = torch.from_numpy(_luma(crop.astype(np.float32)))[None, None]
     kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
     detail = F.conv2d(luma, kernel, padding=1)[0, 0]
-    eyes = place.to_crop(points_px)[list(MULTI_PIE_68[36:48])] * luma.shape[-1]
+    eyes = place.to_crop(points_px)[list(MEDIAPIPE_68[36:48])] * luma.shape[-1]
     left, top = (int(v) for v in np.floor(eyes.min(axis=0) - 4).clip(1, luma.shape[-1] - 3))
     right, bottom = (int(v) for v in np.ceil(eyes.max(axis=0) + 4).clip((left + 2, top + 2), luma.shape[-1] - 1))
     contrast = luma[0, 0, top:bottom, left:right].var()

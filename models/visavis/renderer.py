@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.rig import BLENDSHAPES
+from models.visavis.fit import FRAME_PX
 from models.visavis.ict import BLINK, Shape, weights
 
-FRAME_PX: Final = 256
 MARGIN_PX: Final = 32
 """What is kept of the photo beyond each edge of the frame, for when the head moves."""
 PHOTO_PX: Final = FRAME_PX + 2 * MARGIN_PX
