@@ -24,13 +24,12 @@ from tqdm import tqdm
 
 from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairBatch, PairSet
-from models.visavis.geometry import Geometry, Prior, cut
+from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region, cut
 from models.visavis.ict import Rig, person
-from models.visavis.renderer import MARGIN_PX, PATCH_H, PATCH_W, IdentityEncoder, PatchNet, condition, inner
+from models.visavis.renderer import MARGIN_PX, IdentityEncoder, PatchNet, condition, inner
 
 CHECKPOINT_EVERY_S = 180.0
 EMA = 0.998
-_MOUTH_FROM_ROW = 48
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,13 @@ class Renderer(nn.Module):
         super().__init__()
         self.encoder, self.net = IdentityEncoder(), PatchNet()
 
-    def forward(self, example: "Example") -> Tensor:
-        """Painted patches, [B, 3, 144, 128]."""
+    def forward(self, example: "Example") -> dict[Region, Tensor]:
+        """Painted patches, [B, 3, *PATCH_PX[region]] each."""
         fine, coarse = self.encoder(inner(torch.cat([example.photo, example.mouth], 1)))
-        prior = example.prior
-        return self.net(prior.fine, prior.coarse, fine, coarse, prior.at, example.steer)
+        return {
+            region: self.net(patch.fine, patch.coarse, fine, coarse, patch.at, example.steer)
+            for region, patch in example.patches.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class Example:
 
     photo: Tensor
     mouth: Tensor
-    prior: Prior
     steer: Tensor
-    truth: Tensor  # patches, [B, 3, 144, 128]
+    patches: dict[Region, Patch]
+    truth: dict[Region, Tensor]  # [B, 3, *PATCH_PX[region]]
 
 
 @torch.no_grad()
@@ -86,8 +87,9 @@ def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | 
     base = person(geometry.rig, batch.shape)
     photo = F.pad(photo, [MARGIN_PX] * 4, mode="replicate")  # the pairs have no margin
     prior = geometry.predict(photo, binding, batch.shape, batch.controls, base)
-    patch = cut(truth, prior.corner, PATCH_H, PATCH_W)
-    return Example(photo, binding.mouth, prior, condition(batch.shape, own, batch.controls), patch)
+    patches = {region: geometry.patch(photo, binding, prior, region) for region in PATCH_PX}
+    wanted = {region: cut(truth, patch.corner, *PATCH_PX[region]) for region, patch in patches.items()}
+    return Example(photo, binding.mouth, condition(batch.shape, own, batch.controls), patches, wanted)
 
 
 def _recolour(photo: Tensor, truth: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -102,39 +104,44 @@ def _recolour(photo: Tensor, truth: Tensor, random: np.random.Generator) -> tupl
     return change(photo), change(truth)
 
 
-def loss_of(painted: Tensor, example: Example, features: SqueezeFeatures | None, feature_weight: float) -> Tensor:
+def loss_of(
+    painted: dict[Region, Tensor], example: Example, features: SqueezeFeatures | None, feature_weight: float
+) -> Tensor:
     """The training loss, a scalar; pixels in and around mouth and eyes count 20 times as much as the rest.
 
     Elsewhere the rig's warp is nearly right already, and what it misses cannot be known from one photo.
     """
-    openings = example.prior.fine[:, 6:8].amax(1, keepdim=True)
-    heed = 0.25 + 4.75 * F.max_pool2d((openings > -0.9).float(), 9, 1, 4)
-    off = painted - example.truth
-    total = (off.abs() * heed).mean()
-    for axis in (2, 3):
-        total = total + ((off.roll(1, axis) - off).abs() * heed).mean()
-    if features is not None:
-        lower = slice(_MOUTH_FROM_ROW, None)
-        total = total + feature_weight * features.distance(painted[:, :, lower], example.truth[:, :, lower])
+    total = torch.zeros(())
+    for region, patch in example.patches.items():
+        openings = patch.fine[:, 6:8].amax(1, keepdim=True)
+        heed = 0.25 + 4.75 * F.max_pool2d((openings > -0.9).float(), 9, 1, 4)
+        off = painted[region] - example.truth[region]
+        total = total + (off.abs() * heed).mean()
+        for axis in (2, 3):
+            total = total + ((off.roll(1, axis) - off).abs() * heed).mean()
+        if features is not None:
+            total = total + feature_weight * features.distance(painted[region], example.truth[region])
     return total
 
 
 @torch.no_grad()
 def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int = 96) -> dict[str, float]:
-    """PSNR in dB on held-out persons over the patch: the painter, the rig's warp alone, and the photo as it is.
+    """PSNR in dB on held-out persons over each patch: the painter, the rig's warp alone, and the photo as it is.
 
     The photo is the state given, another one the state wanted, the same pairs every time.
     """
     random = np.random.default_rng(1)
-    errors: dict[str, list[Tensor]] = {"net": [], "warp": [], "photo": []}
+    errors: dict[str, list[Tensor]] = {}
     model.eval()
     for _ in range(pairs // 8):
         batch = held_out.draw(8, random, photo_share=1.0, same_share=0.0)
         example = prepare(geometry, batch, None)
-        answers = {"net": model(example), "warp": example.prior.fine[:, :3]}
-        answers["photo"] = cut(batch.photo, example.prior.corner, PATCH_H, PATCH_W)
-        for name, answer in answers.items():
-            errors[name].append(((answer - example.truth) / 2).square().mean((1, 2, 3)))
+        painted = model(example)
+        for region, patch in example.patches.items():
+            photo = cut(batch.photo, patch.corner, *PATCH_PX[region])
+            for name, answer in (("net", painted[region]), ("warp", patch.fine[:, :3]), ("photo", photo)):
+                off = ((answer - example.truth[region]) / 2).square().mean((1, 2, 3))
+                errors.setdefault(f"{region}_{name}", []).append(off)
     model.train()
     return {name: round(float((-10 * torch.log10(torch.cat(e))).mean()), 2) for name, e in errors.items()}
 
@@ -143,9 +150,14 @@ def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int 
 def sheet(model: Renderer, geometry: Geometry, held_out: PairSet, path: Path, rows: int = 10) -> None:
     """A picture to look at: photo, warp alone, painted, truth; a held-out pair per row."""
     example = prepare(geometry, held_out.draw(rows, np.random.default_rng(2), photo_share=1.0, same_share=0.0), None)
-    photo = cut(inner(example.photo), example.prior.corner, PATCH_H, PATCH_W)
-    columns = [photo, example.prior.fine[:, :3], model(example), example.truth]
-    strip = torch.cat([torch.cat(list(column), 1) for column in columns], 2)  # [3, rows * H, 4 * W]
+    painted = model(example)
+    columns: list[Tensor] = []
+    for region, patch in example.patches.items():
+        photo = cut(inner(example.photo), patch.corner, *PATCH_PX[region])
+        columns += [photo, patch.fine[:, :3], painted[region], example.truth[region]]
+    height = max(column.shape[2] for column in columns)
+    even = [F.pad(column, (0, 0, 0, height - column.shape[2]), value=-1.0) for column in columns]
+    strip = torch.cat([torch.cat(list(column), 1) for column in even], 2)  # [3, rows * H, all W]
     Image.fromarray(((strip.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy()).save(path)
 
 

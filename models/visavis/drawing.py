@@ -8,12 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.rig import ANGLES
-from models.visavis.geometry import Binding, Geometry, cut, paste
+from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region, cut, paste
 from models.visavis.ict import Shape, person
-from models.visavis.renderer import PATCH_H, PATCH_W, IdentityEncoder, PatchNet, condition, inner
+from models.visavis.renderer import IdentityEncoder, PatchNet, condition, inner
 
-_FEATHER_PX: Final = 8.0
-_MOUTH_TOP: Final = 64  # row of the patch; a multiple of 8, well above any lip
+_FEATHER_PX: Final = 6.0
 
 
 @dataclass(frozen=True)
@@ -63,25 +62,29 @@ _PLAIN: Final = ("photo", "fine", "coarse", "base", "own")
 
 
 class Drawing(nn.Module):
-    """Draws faces under their controls.
-
-    Without `lids` only the lower part of the patch is painted, for 44 % less: the same picture where no lid moved.
-    """
+    """Draws faces under their controls: the rig's warp, with the mouth painted, and with `lids` the eyes as well."""
 
     def __init__(self, geometry: Geometry, net: PatchNet, *, lids: bool = True) -> None:
         super().__init__()
         self.geometry, self.net = geometry, net
-        self.top = 0 if lids else _MOUTH_TOP
-        rows, columns = (torch.arange(n) + 0.5 for n in (PATCH_H, PATCH_W))
-        down, across = torch.minimum(rows, PATCH_H - rows), torch.minimum(columns, PATCH_W - columns)
-        self.share = (torch.minimum(down[:, None], across[None]) / _FEATHER_PX).clamp(max=1.0)[self.top :]
+        self.regions: tuple[Region, ...] = ("mouth", "eyes") if lids else ("mouth",)
+        self.shares = {region: _share(*PATCH_PX[region]) for region in self.regions}
 
     def forward(self, faces: Faces, controls: Tensor) -> Tensor:
         """Frames [B, 3, 256, 256], -1 to 1, for controls relative to rest, [B, 57]."""
         prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, controls, faces.base)
         steer = condition(faces.shape, faces.own, controls)
-        fine, half = prior.fine[:, :, self.top :], self.top // 2
-        painted = self.net(fine, prior.coarse[:, :, half:], faces.fine, faces.coarse, prior.at[:, half:], steer)
-        corner = prior.corner + torch.tensor([0, self.top])
-        warped = cut(prior.frame, corner, PATCH_H - self.top, PATCH_W)
-        return paste(prior.frame, warped + self.share * (painted - warped), corner)
+        frame = prior.frame
+        for region in self.regions:
+            patch = self.geometry.patch(faces.photo, faces.binding, prior, region)
+            painted = self.net(patch.fine, patch.coarse, faces.fine, faces.coarse, patch.at, steer)
+            warped = cut(frame, patch.corner, *PATCH_PX[region])
+            frame = paste(frame, warped + self.shares[region] * (painted - warped), patch.corner)
+        return frame
+
+
+def _share(height: int, width: int) -> Tensor:
+    """What a painted patch has to say, 0 at its edges to 1, [height, width]."""
+    rows, columns = (torch.arange(n) + 0.5 for n in (height, width))
+    down, across = torch.minimum(rows, height - rows), torch.minimum(columns, width - columns)
+    return (torch.minimum(down[:, None], across[None]) / _FEATHER_PX).clamp(max=1.0)

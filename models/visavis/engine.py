@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.visavis.drawing import Drawing, Faces
+from models.visavis.fit import FRAME_PX
 
 if TYPE_CHECKING:
     import openvino
@@ -53,8 +54,11 @@ def _openvino(drawing: Drawing, example: Faces) -> Draw:
 
     def draw(faces: Faces, controls: Tensor) -> Tensor:
         inputs = (controls, *faces.tensors().values())
-        rows = [request.infer([t[i : i + 1].numpy() for t in inputs])[0].copy() for i in range(len(controls))]
-        return torch.cat([torch.from_numpy(row) for row in rows])
+        frames = torch.empty(len(controls), 3, FRAME_PX, FRAME_PX)
+        for i in range(len(controls)):
+            row = request.infer([t[i : i + 1].numpy() for t in inputs], share_inputs=True, share_outputs=True)
+            frames[i] = torch.from_numpy(row[0][0])
+        return frames
 
     return draw
 
@@ -99,7 +103,7 @@ def _kept_model(drawing: Drawing, version: str) -> Path:
     for path in [*sorted(here.glob("*.py")), *sorted((here.parents[1] / "kernels" / "splat").glob("*.py"))]:
         digest.update(path.read_bytes())
     digest.update((here / "weights" / "rig.safetensors").read_bytes())
-    digest.update(str(drawing.top).encode())
+    digest.update(str(drawing.regions).encode())
     for tensor in drawing.state_dict().values():
         digest.update(tensor.numpy().tobytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

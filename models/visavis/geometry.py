@@ -6,7 +6,7 @@ that follows the nearest skin and fades out. All of it is batched tensor code wi
 """
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +16,16 @@ from kernels.splat import splat
 from models.rig import columns
 from models.visavis.ict import Part, Rig, Shape, pose, rotation
 from models.visavis.polygon import signed_distance
-from models.visavis.renderer import FRAME_PX, MARGIN_PX, PATCH_H, PATCH_W, PHOTO_PX, inner
+from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
 
 Size = tuple[int, int]
+Region = Literal["mouth", "eyes"]
+
+PATCH_PX: Final[dict[Region, Size]] = {"mouth": (64, 88), "eyes": (56, 128)}
+"""Height and width of the patch that is painted around each region; multiples of 8."""
 
 _GRID: Final = FRAME_PX // 2
-_HALF_H: Final = PATCH_H // 2
-_HALF_W: Final = PATCH_W // 2
-_PATCH_ABOVE_NOSE_PX: Final = 66  # how far the patch reaches above the anchor, the middle of the nose
+_BELOW_TEETH_PX: Final = 16.0  # the mouth's patch has its middle so far below the upper teeth
 _DEPTH_SHARPNESS: Final = 0.5  # per px of depth: 1 cm nearer outweighs e^5 to 1
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _NODES: Final = 33  # background nodes along a side
@@ -75,13 +77,34 @@ class Prior:
 
     Attributes:
         frame: The photo carried to the new pose, [B, 3, 256, 256], -1 to 1.
-        corner: Upper left pixel of the patch in the frame, [B, 2] (x, y), int64, even.
-        fine: `PatchNet`'s full-resolution maps, [B, 9, 144, 128]; a guess fills the open mouth.
-        coarse: Its half-resolution maps, [B, 8, 72, 64].
-        at: Where each half-resolution pixel comes from, [B, 72, 64, 2], -1 to 1.
+        way: Offset of each half-resolution cell to its place in the photo, [B, 2, 128, 128] (x, y), px.
+        coverage: How densely skin covers each cell, [B, 1, 128, 128], 0 to 1.
+        openings: Mouth and eyes, [B, 2, 128, 128], -1 (outside) to 1 (inside).
+        inside: Gums and teeth as posed, [B, Ni, 3], px.
+        teeth: Middle of the upper teeth, [B, 2], px.
+        eyes: Middle between the eyes, [B, 2], px.
     """
 
     frame: Tensor
+    way: Tensor
+    coverage: Tensor
+    openings: Tensor
+    inside: Tensor
+    teeth: Tensor
+    eyes: Tensor
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A region of the frame as `PatchNet` wants it, a row per stream; h and w as in `PATCH_PX`.
+
+    Attributes:
+        corner: Its upper left pixel in the frame, [B, 2] (x, y), int64, even.
+        fine: Full-resolution maps, [B, 9, h, w]; a guess fills the open mouth.
+        coarse: Half-resolution maps, [B, 8, h / 2, w / 2].
+        at: Where each half-resolution pixel comes from, [B, h / 2, w / 2, 2], -1 to 1.
+    """
+
     corner: Tensor
     fine: Tensor
     coarse: Tensor
@@ -96,11 +119,11 @@ class Geometry:
         inside = torch.nonzero((part == Part.GUMS) | (part == Part.TEETH)).squeeze(1)
         iris = torch.nonzero((part == Part.IRIS_L) | (part == Part.IRIS_R)).squeeze(1)
         skin = torch.nonzero(part == Part.FACE).squeeze(1)
-        self.rig = rig.subset(torch.cat([skin, inside, iris]))
+        self.rig = rig.subset(torch.cat([skin, inside]))
+        self._irises = rig.subset(iris)
         part = self.rig.part.long()
         self._skin = slice(0, len(skin))
         self._inside = slice(len(skin), len(skin) + len(inside))
-        self._irises = [torch.nonzero(part == p).squeeze(1) for p in (Part.IRIS_L, Part.IRIS_R)]
         self._anchors = torch.arange(0, len(skin), _ANCHOR_STRIDE)
         teeth, jaw = part[self._inside] == Part.TEETH, self.rig.with_jaw[self._inside]
         self._upper_teeth = torch.nonzero(teeth & ~jaw).squeeze(1) + len(skin)
@@ -109,13 +132,12 @@ class Geometry:
         self._inside_values = torch.stack(
             [(teeth & ~jaw).float(), (teeth & jaw).float(), (~teeth).float(), normal[:, 0], normal[:, 2]]
         )  # [5, Ni]
-        self._nose = self.rig.landmarks68[27:36]
         side = torch.linspace(-_NODE_SPAN, _NODE_SPAN, _NODES) * (FRAME_PX / 2) + FRAME_PX / 2
         rows, columns = torch.meshgrid(side, side, indexing="ij")
         self._nodes = torch.stack([columns, rows], -1).view(-1, 2)  # [G, 2]
-        row, column = torch.meshgrid(torch.arange(PATCH_H), torch.arange(PATCH_W), indexing="ij")
-        self._patch = torch.stack([column, row], -1).float()  # [H, W, 2]
-        self._patch_half = self._patch[::2, ::2] + 0.5
+        row, column = torch.meshgrid(torch.arange(FRAME_PX), torch.arange(FRAME_PX), indexing="ij")
+        self._pixels = torch.stack([column, row], -1).float()  # [256, 256, 2]
+        self._cells = self._pixels[::2, ::2] + 0.5
 
     def bind(self, shape: Shape, controls: Tensor) -> Binding:
         """Hang photos on the rig.
@@ -130,13 +152,13 @@ class Geometry:
         gap = gap / shape.scale_px_per_cm.reshape(-1, 1, 1)
         attach = 1.0 / (gap.square() + 0.15).square()
         beyond = (gap.amin(2) - 0.4).clamp(min=0.0) / _FOLLOW_CM
-        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX, (_GRID, _GRID))
+        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
         return Binding(
             skin,
             self._facing(shape, controls),
             attach / attach.sum(2, keepdim=True),
             1.0 / (1.0 + beyond.square()),
-            torch.stack([posed[:, i, :2].mean(1) for i in self._irises], 1),
+            self._iris_middles(shape, controls),
             posed[:, self._upper_teeth, :2].mean(1),
             F.pad(
                 F.interpolate(mouth, scale_factor=2.0, mode="bilinear", align_corners=False),
@@ -156,33 +178,46 @@ class Geometry:
             base: What `person(geometry.rig, shape)` gave.
         """
         posed = pose(self.rig, shape, controls, base)
-        nose = posed[:, self._nose, :2].mean(1)
-        reach = torch.tensor([PATCH_W / 2, _PATCH_ABOVE_NOSE_PX])
-        limit = torch.tensor([FRAME_PX - PATCH_W, FRAME_PX - PATCH_H])
-        corner = ((nose - reach) / 2).round().long().mul(2).clamp(min=0).minimum(limit)
-
         way, coverage = self._way_back(binding, posed, self._facing(shape, controls))
-        half = corner // 2
-        local = cut(way, half, _HALF_H, _HALF_W)  # [B, 2, h, w], a view of `way` for one row
-        eyes, local = self._turn_eyes(local, posed, binding.iris, corner)
-        way = paste(way, local, half)
-        at = _sampling(way)  # [B, 2, 128, 128], half-resolution positions in the photo
-        full = F.interpolate(at, scale_factor=2.0, mode="bilinear", align_corners=False)
+        eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
+        full = F.interpolate(_sampling(way), scale_factor=2.0, mode="bilinear", align_corners=False)
         frame = _sample(photo, full.permute(0, 2, 3, 1) * (FRAME_PX / PHOTO_PX))
+        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
+        return Prior(
+            frame,
+            way,
+            coverage,
+            torch.cat([mouth, eyes], 1),
+            posed[:, self._inside],
+            posed[:, self._upper_teeth, :2].mean(1),
+            posed[:, torch.cat([self.rig.eye_left, self.rig.eye_right]), :2].mean(1),
+        )
 
-        mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2] - corner[:, None], _MOUTH_BOX)
-        shift = binding.teeth - posed[:, self._upper_teeth, :2].mean(1)  # [B, 2] px
-        where = self._patch + (corner + shift)[:, None, None]
+    def patch(self, photo: Tensor, binding: Binding, prior: Prior, region: Region) -> Patch:
+        """Cut out what is to be painted.
+
+        Args:
+            photo: As `predict` had it.
+            binding: As `predict` had it.
+            prior: Its answer.
+            region: Which part of the face.
+        """
+        height, width = PATCH_PX[region]
+        middle = prior.eyes if region == "eyes" else prior.teeth + torch.tensor([0.0, _BELOW_TEETH_PX])
+        limit = torch.tensor([FRAME_PX - width, FRAME_PX - height])
+        corner = ((middle - torch.tensor([width, height]) / 2) / 2).round().long().mul(2).clamp(min=0).minimum(limit)
+
+        where = self._pixels[:height, :width] + (corner + binding.teeth - prior.teeth)[:, None, None]
         layer = _sample(torch.cat([photo, binding.mouth], 1), (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0)
-        openings = F.interpolate(torch.cat([mouth, eyes], 1), scale_factor=2.0, mode="bilinear", align_corners=False)
-        interior = self._mouth_interior(posed, corner)
+        half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, _sampling(prior.way)], 1)
+        openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
+        openings = F.interpolate(openings, scale_factor=2.0, mode="bilinear", align_corners=False)
+        interior = self._mouth_interior(prior.inside, corner, (height // 2, width // 2))
+        warped = cut(prior.frame, corner, height, width)
         guess = _mouth_colour(interior, photo)
-        warped = cut(frame, corner, PATCH_H, PATCH_W)
         warped = warped + (openings[:, :1] * 2.0 + 0.5).clamp(0.0, 1.0) * (guess - warped)
         fine = torch.cat([warped, layer[:, :3], openings, layer[:, 3:]], 1)
-        covered = cut(coverage, half, _HALF_H, _HALF_W)
-        coarse = torch.cat([interior, covered, local / 16.0], 1)
-        return Prior(frame, corner, fine, coarse, cut(at, half, _HALF_H, _HALF_W).permute(0, 2, 3, 1))
+        return Patch(corner, fine, torch.cat([interior, coverage, way], 1), at.permute(0, 2, 3, 1))
 
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
         """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face."""
@@ -206,38 +241,43 @@ class Geometry:
         mean = sums[:, :2] / sums[:, 2:3].clamp(min=1e-20)
         return _fill(mean * coverage, coverage), coverage
 
-    def _turn_eyes(self, way: Tensor, posed: Tensor, iris: Tensor, corner: Tensor) -> tuple[Tensor, Tensor]:
-        """Inside the eye openings everything moves with the iris. The openings [B, 1, h, w] and the new offsets."""
-        soft = []
+    def _iris_middles(self, shape: Shape, controls: Tensor) -> Tensor:
+        """Middles of the left and right iris, [B, 2, 2], px."""
+        posed = pose(self._irises, shape, controls)[..., :2]
+        return torch.stack([posed[:, ball].mean(1) for ball in self._irises.eyeballs], 1)
+
+    def _turn_eyes(self, way: Tensor, posed: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Inside the eye openings everything moves with the iris: its `shift` to the photo, [B, 2, 2] px.
+
+        The openings, [B, 1, 128, 128], and the new offsets.
+        """
+        soft: list[Tensor] = []
         for eye, outline in enumerate((self.rig.eye_left, self.rig.eye_right)):
-            opening = self._opening(posed[:, outline[::2], :2] - corner[:, None], _EYE_BOX)
-            shift = iris[:, eye] - posed[:, self._irises[eye], :2].mean(1)
+            opening = self._opening(posed[:, outline[::2], :2], _EYE_BOX)
             share = ((opening + 0.25) * 4.0).clamp(0.0, 1.0)
-            way = way + share * (shift[:, :, None, None] - way)
+            way = way + share * (shift[:, eye, :, None, None] - way)
             soft.append(opening)
         return torch.maximum(*soft), way
 
-    def _opening(self, outline: Tensor, box: Size, canvas: Size = (_HALF_H, _HALF_W)) -> Tensor:
-        """Signed distance to an outline [B, E, 2] (px from the canvas's corner), squashed to -1 to 1, [B, 1, *canvas].
+    def _opening(self, outline: Tensor, box: Size) -> Tensor:
+        """Signed distance to an outline [B, E, 2] (frame px), squashed to -1 to 1, [B, 1, 128, 128].
 
-        Canvas and box have half resolution. The distance is worked out in the box around the outline; the rest is
-        outside.
+        The distance is worked out in the box of half-resolution cells around the outline; the rest is outside.
         """
-        limit = torch.tensor([canvas[1] - box[1], canvas[0] - box[0]])
+        limit = torch.tensor([_GRID - box[1], _GRID - box[0]])
         corner = (outline.mean(1) / 2 - torch.tensor([box[1] / 2, box[0] / 2])).round().long()
         corner = corner.clamp(min=0).minimum(limit)
-        points = self._patch_half[: box[0], : box[1]].reshape(1, -1, 2) + 2.0 * corner[:, None]
+        points = self._cells[: box[0], : box[1]].reshape(1, -1, 2) + 2.0 * corner[:, None]
         inside = torch.tanh(signed_distance(points, outline) / _SOFT_PX).view(-1, 1, *box)
-        return paste(inside.new_full((len(outline), 1, *canvas), -1.0), inside, corner)
+        return paste(inside.new_full((len(outline), 1, _GRID, _GRID), -1.0), inside, corner)
 
-    def _mouth_interior(self, posed: Tensor, corner: Tensor) -> Tensor:
-        """Teeth, gums and tongue as the rig has them, on the half-resolution patch, [B, 5, h, w]."""
-        inside = posed[:, self._inside]
+    def _mouth_interior(self, inside: Tensor, corner: Tensor, size: Size) -> Tensor:
+        """Teeth, gums and tongue as the rig has them, on a patch of half-resolution cells, [B, 5, *size]."""
         depth = (inside[..., 2] - inside[..., 2].amax(1, keepdim=True)) * _DEPTH_SHARPNESS
         weight = depth.clamp(min=-30.0).exp()[:, None]
         values = torch.cat([self._inside_values * weight, weight, torch.ones_like(weight)], 1)
         place = (inside[..., :2] - corner[:, None] - 0.5) / 2.0
-        sums = splat(place, values, _HALF_H, _HALF_W)
+        sums = splat(place, values, *size)
         return sums[:, :5] / sums[:, 5:6].clamp(min=1e-20) * sums[:, 6:].clamp(max=1.0)
 
 

@@ -219,18 +219,22 @@ def eye_centres(rig: Rig, shape: Shape) -> Tensor:
     return rig.eye_centre + torch.einsum("bk,kec->bec", _rows(shape.identity), rig.eye_identity)
 
 
+def blinks(shape: Shape, controls: Tensor) -> Tensor:
+    """Weights of the left and right blink shape for controls [B, 57], [B, 2]."""
+    return _rows(shape.blink_gain) * controls[:, BLINK].clamp(0.0, 1.0)
+
+
 def weights(shape: Shape, controls: Tensor) -> Tensor:
     """Expression weights [B, 52] for controls [B, 57]: rest plus controls, lids that follow the gaze, full blinks.
 
     The lids are lifted and lowered by the gaze only as far as the eye is open, so a blink closes whatever the gaze.
     """
-    rest, gain = _rows(shape.rest), _rows(shape.blink_gain)
+    rest = _rows(shape.rest)
     asked = controls[:, : len(BLENDSHAPES)]
     out = (rest + asked).clone()
-    blink = asked[:, BLINK].clamp(0.0, 1.0)
-    out[:, BLINK] = rest[:, BLINK] + gain * blink
+    out[:, BLINK] = rest[:, BLINK] + blinks(shape, controls)
     yaw, pitch = (controls[:, INDEX["gazeYaw"]] / LID_GAZE_DEG, controls[:, INDEX["gazePitch"]] / LID_GAZE_DEG)
-    open_left, open_right = (1.0 - blink).unbind(1)
+    open_left, open_right = (1.0 - asked[:, BLINK].clamp(0.0, 1.0)).unbind(1)
     for names, amount in (
         (("eyeLookUpLeft", "eyeLookUpRight"), pitch),
         (("eyeLookDownLeft", "eyeLookDownRight"), -pitch),
@@ -274,18 +278,15 @@ def pose(rig: Rig, shape: Shape, controls: Tensor, base: Tensor | None = None) -
         Vertices, [B, V, 3], px: x right, y down, z towards the viewer (0 at the base of the neck).
     """
     base = person(rig, shape) if base is None else base
-    centres = eye_centres(rig, shape)
     vertices = base + (weights(shape, controls) @ rig.expression.flatten(1)).unflatten(-1, (-1, 3))
-    turned = rotation(functional.pad(gaze(shape, controls), (0, 1)))  # [B, 2, 3, 3]
-    for eye, ball in enumerate(rig.eyeballs):
-        if len(ball):
+    if any(len(ball) for ball in rig.eyeballs):  # writing into a slice is slow once exported
+        centres, turned = eye_centres(rig, shape), rotation(functional.pad(gaze(shape, controls), (0, 1)))
+        for eye, ball in enumerate(rig.eyeballs):
             centre = centres[:, eye, None]
             vertices[:, ball] = (base[:, ball] - centre) @ turned[:, eye].transpose(-1, -2) + centre
-    own = _rows(shape.angles_deg)
-    angles = own + controls[:, [INDEX["headYaw"], INDEX["headPitch"], INDEX["headRoll"]]]
+    angles = _rows(shape.angles_deg) + controls[:, [INDEX["headYaw"], INDEX["headPitch"], INDEX["headRoll"]]]
     neck = torch.tensor(NECK_CM, dtype=base.dtype, device=base.device)
-    scale = shape.scale_px_per_cm.reshape(-1, 1, 1)
     flip = torch.tensor([1.0, -1.0, 1.0], dtype=base.dtype, device=base.device)
-    out = ((vertices - neck) @ rotation(angles).transpose(-1, -2)) * (scale * flip)
-    out[..., :2] += _rows(shape.centre_px)[:, None]
-    return out
+    to_px = shape.scale_px_per_cm.reshape(-1, 1, 1) * flip
+    centre_px = functional.pad(_rows(shape.centre_px), (0, 1))[:, None]
+    return ((vertices - neck) @ rotation(angles).transpose(-1, -2)) * to_px + centre_px

@@ -18,8 +18,6 @@ from models.visavis.ict import BLINK, Shape, weights
 MARGIN_PX: Final = 32
 """What is kept of the photo beyond each edge of the frame, for when the head moves."""
 PHOTO_PX: Final = FRAME_PX + 2 * MARGIN_PX
-PATCH_H: Final = 144
-PATCH_W: Final = 128
 FINE_MAPS: Final = 9
 """Channels of the full-resolution maps: warped photo 3, rigid upper-mouth layer 3, mouth, eyes, layer's mouth."""
 COARSE_MAPS: Final = 8
@@ -116,15 +114,15 @@ class PatchNet(nn.Module):
         """Paint one patch for each row.
 
         Args:
-            fine: Maps at full resolution, [B, 9, 144, 128]; the first three channels are the warped photo, -1 to 1.
-            coarse: Maps at half resolution, [B, 8, 72, 64].
+            fine: Maps at full resolution, [B, 9, h, w]; the first three channels are the warped photo, -1 to 1.
+            coarse: Maps at half resolution, [B, 8, h / 2, w / 2].
             features_fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
             features_coarse: Its coarser ones, [B, 32, 64, 64].
-            at: Where in the photo's frame each half-resolution pixel comes from, [B, 72, 64, 2], (x, y), -1 to 1.
+            at: Where in the photo's frame each half-resolution pixel comes from, [B, h / 2, w / 2, 2], (x, y), -1 to 1.
             condition: See `CONDITION`, [B, 109]; blendshapes 0 to 1, angles in units of 15 degrees.
 
         Returns:
-            The warped photo with what was missing painted in, RGB about -1 to 1, [B, 3, 144, 128].
+            The warped photo with what was missing painted in, RGB about -1 to 1, [B, 3, h, w].
         """
         steer = self.steer(condition)[:, :, None, None]
         gain1, shift1, gain2, shift2, gain3, shift3 = steer.split(self.splits, dim=1)
@@ -145,7 +143,7 @@ class PatchNet(nn.Module):
 
 
 def needed(fine: Tensor, condition: Tensor) -> Tensor:
-    """Where the warped photo may be painted over, [B, 1, 144, 128], 0 to 1.
+    """Where the warped photo may be painted over, [B, 1, h, w], 0 to 1.
 
     Around the lips always, around the eyes as far as the lids close or open against the photo. Elsewhere nobody can do
     better than the photo's own pixels.
@@ -155,15 +153,12 @@ def needed(fine: Tensor, condition: Tensor) -> Tensor:
         condition: Its condition.
     """
     mouth, eyes = fine[:, 6:7], fine[:, 7:8]
-    moved = (_LIDS_GAIN * lid_change(condition)).clamp(max=1.0)[:, None, None, None]
+    own = condition[:, len(BLENDSHAPES) :]
+    lids = (condition[:, list(BLINK)] - own[:, list(BLINK)]).abs().amax(1)
+    moved = (_LIDS_GAIN * lids).clamp(max=1.0)[:, None, None, None]
     around_mouth = ((mouth + 0.95) * 3.0).clamp(0.0, 1.0)  # from 7 px outside the lips' inner edge
     around_eyes = ((eyes + 0.995) * 10.0).clamp(0.0, 1.0)  # from 12 px outside the lids
     return torch.maximum(around_mouth, around_eyes * moved)
-
-
-def lid_change(condition: Tensor) -> Tensor:
-    """How far the lids close or open against the photo, the larger of both eyes, [B], 0 to about 1."""
-    return (condition[:, list(BLINK)] - condition[:, len(BLENDSHAPES) :][:, list(BLINK)]).abs().amax(1)
 
 
 def condition(shape: Shape, own: Tensor, controls: Tensor) -> Tensor:

@@ -18,12 +18,12 @@ from models.visavis.drawing import Drawing, Faces, hang
 from models.visavis.engine import Backend, engine
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame
 from models.visavis.geometry import Geometry
-from models.visavis.ict import Rig, Shape, mean_shape
-from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet, condition, lid_change
+from models.visavis.ict import Rig, Shape, blinks, mean_shape
+from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "renderer.safetensors"
-IDENTITY_FORMAT: Final = 2
+IDENTITY_FORMAT: Final = 3
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = columns(SPEECH)
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
@@ -55,8 +55,8 @@ class Visavis:
         self._geometry = Geometry(rig)
         with torch.no_grad():
             blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, PHOTO_PX, PHOTO_PX), mean_shape())
-        whole, mouth = (Drawing(self._geometry, net.eval(), lids=lids) for lids in (True, False))
-        self._draw_whole, self._draw_mouth = engine(whole, backend, blank), engine(mouth, backend, blank)
+        every, mouth = (Drawing(self._geometry, net.eval(), lids=lids) for lids in (True, False))
+        self._draw_all, self._draw_mouth = engine(every, backend, blank), engine(mouth, backend, blank)
         self._stacked: tuple[list[IdentityState], Faces] | None = None
 
     @classmethod
@@ -103,8 +103,8 @@ class Visavis:
     def draw(self, identities: list[IdentityState], controls: Tensor) -> Tensor:
         """Draw each identity under its controls [B, 57], [B, 3, 256, 256], -1 to 1."""
         faces = self._faces(identities)
-        lids = lid_change(condition(faces.shape, faces.own, controls))
-        draw = self._draw_whole if bool((lids > _LIDS_STILL).any()) else self._draw_mouth
+        lids = (blinks(faces.shape, controls) - blinks(faces.shape, faces.own)).abs().amax()
+        draw = self._draw_all if lids > _LIDS_STILL else self._draw_mouth
         return draw(faces, controls)
 
     def _faces(self, identities: list[IdentityState]) -> Faces:
