@@ -28,14 +28,14 @@ class OnsetDetector:
         if not samples.size:
             return []
         threshold = max(LOUD, OVER_ROOM * self._room_power**0.5)
-        loud = np.flatnonzero(np.abs(samples) >= threshold)
+        (loud,) = (np.abs(samples) >= threshold).nonzero()
         onsets: list[float] = []
         if loud.size:
             places = self._heard + loud
             gaps = np.diff(places, prepend=self._quiet_since)
             onsets = [float(place) * 1000.0 / SAMPLE_RATE_HZ for place in places[gaps >= QUIET_SAMPLES]]
             self._quiet_since = int(places[-1])
-        self._follow_room(float(np.mean(np.square(samples))), samples.size / SAMPLE_RATE_HZ)
+        self._follow_room(float(samples @ samples) / samples.size, samples.size / SAMPLE_RATE_HZ)
         self._heard += samples.size
         return onsets
 

@@ -13,6 +13,7 @@ SILK_SAMPLES: Final = (480, 960, 1920, 2880)
 HYBRID_SAMPLES: Final = (480, 960)
 CELT_SAMPLES: Final = (120, 240, 480, 960)
 MAX_SAMPLES: Final = 5760
+FULL_SCALE: Final = np.float32(1 / 32768)
 DOWN: Final = 3
 TAPS: Final = 63
 CUTOFF_HZ: Final = 7500.0
@@ -46,7 +47,7 @@ class OpusVoice:
     def __init__(self) -> None:
         codec = av.CodecContext.create("libopus", "r")
         codec.sample_rate = OPUS_HZ
-        codec.layout = "stereo"
+        codec.layout = "mono"  # libopus mixes stereo down itself
         codec.format = "s16"
         self._codec = codec
 
@@ -56,9 +57,13 @@ class OpusVoice:
             frames = self._codec.decode(av.Packet(payload))
         except FFmpegError:
             return np.zeros(samples, np.float32)
-        pieces = [frame.to_ndarray().reshape(-1, 2).mean(axis=1, dtype=np.float32) for frame in frames]
-        mono = np.concatenate(pieces) / np.float32(32768) if pieces else np.zeros(0, np.float32)
-        return np.pad(mono[:samples], (0, max(0, samples - mono.size))).astype(np.float32, copy=False)
+        sound = np.zeros(samples, np.float32)
+        done = 0
+        for frame in frames:
+            piece = frame.to_ndarray()[0][: samples - done]
+            sound[done : done + piece.size] = piece
+            done += piece.size
+        return sound * FULL_SCALE
 
 
 class Downsampler:

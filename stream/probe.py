@@ -170,7 +170,8 @@ def _add(recording: Recording, notes: dict[str, Any]) -> None:
     tiles = np.frombuffer(base64.b64decode(notes["tiles"]), dtype=np.uint8)
     recording.tiles += list(tiles.reshape(-1, TILE_PX, TILE_PX))
     recording.voice += [tuple(sample) for sample in notes["voice"]]
-    recording.onsets_ms += [at_ms + notes["clock_offset_ms"] for at_ms in notes["onsets"]]
+    recording.onsets_spoken_ms += notes["onsets"]
+    recording.clock += [tuple(look) for look in notes["clock"]]
     for onset in notes["heard"]:
         recording.heard.setdefault(onset["media_ms"], onset["received_ms"])
     recording.hello = notes["hello"] or {}

@@ -5,8 +5,8 @@
   const TILE = { width: 48, height: 48 };
   const context = new AudioContext({ sampleRate: 48000, sinkId: { type: "none" } });
   const microphone = context.createMediaStreamDestination();
-  let fresh = { frames: [], tiles: [], voice: [], onsets: [], ends: [] };
-  let clockOffsetMs = Infinity;
+  const nothing = () => ({ frames: [], tiles: [], voice: [], onsets: [], ends: [], clock: [] });
+  let fresh = nothing();
   let watched = null;
   const peers = [];
 
@@ -29,13 +29,10 @@
   };
   play(decode(noise), 0, true);
 
-  // The earliest wall time at which a sample was seen rendered: a sound card with no buffer of its own. (Not
-  // getOutputTimestamp: that is when a loudspeaker would play the sample, tens of ms after the encoder had it.)
+  // Not getOutputTimestamp: that is when a loudspeaker would play the sample, tens of ms after the encoder had it.
   const readClock = () => {
-    if (context.state === "running") {
-      clockOffsetMs = Math.min(clockOffsetMs, performance.now() - context.currentTime * 1000);
-    }
-    setTimeout(readClock, 20 + 30 * Math.random());
+    if (context.state === "running") fresh.clock.push([context.currentTime * 1000, performance.now()]);
+    setTimeout(readClock, 10 + 20 * Math.random());
   };
   readClock();
 
@@ -102,10 +99,10 @@
     speak,
     drain: () => {
       const { tiles, ...rest } = fresh;
-      fresh = { frames: [], tiles: [], voice: [], onsets: [], ends: [] };
+      fresh = nothing();
       const { hello = null, stats = null, server_onsets = [], connections = 0 } = window.visavis ?? {};
       const heard = server_onsets.slice(-100);
-      return { ...rest, tiles: tiles.join(""), clock_offset_ms: clockOffsetMs, hello, stats, heard, connections };
+      return { ...rest, tiles: tiles.join(""), hello, stats, heard, connections };
     },
     receivers: async () => {
       const reports = [...((await peers.at(-1)?.getStats()) ?? new Map()).values()];

@@ -1,16 +1,18 @@
 """From what the probe noted to the numbers it prints; pure, no browser.
 
-All `_ms` instants are on the page's `performance.now()` clock; `media_ms` is the session's audio clock.
+All `_ms` instants are on the page's `performance.now()` clock; `media_ms` is the session's audio clock, `spoken_ms` the
+microphone's. Those two count the same samples and differ by a constant; the page's runs on when a busy browser's
+microphone stands still.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 FRAME_MS: Final = 40.0
 FREEZE_MS: Final = 100.0
 HEARD_WITHIN_MS: Final = 1000.0
@@ -18,6 +20,8 @@ ANSWER_MS: Final = 600.0
 """An onset in the last part of a run is left out: its picture may come after the end."""
 REST_MS: Final = 240.0
 """How much of the silence before an onset is the baseline that motion is seen against."""
+CLOCK_WINDOW_MS: Final = (50.0, 500.0)
+"""How long before and after an instant the microphone's clock is looked at."""
 FLOOR_LEVELS: Final = 2.0
 """Least change, in levels of 255, that counts as visible however quiet the picture is."""
 
@@ -30,7 +34,8 @@ class Recording:
         frames: [rtp timestamp, expected display ms, receive ms] of each picture on screen.
         tiles: The mouth region of each of them, luma levels, [N, 48, 48] uint8.
         voice: [rtp timestamp, played at ms] of the returned voice, some ten times a second.
-        onsets_ms: When each onset of speech was at the microphone.
+        onsets_spoken_ms: Onsets of speech, on the microphone's clock.
+        clock: (spoken ms, page ms) whenever the microphone's clock was looked at.
         heard: (media ms, received ms) of each onset that the server told.
         hello: The server's first message.
         stats: Its newest statistics.
@@ -41,7 +46,8 @@ class Recording:
     frames: list[tuple[float, float, float]] = field(default_factory=list[tuple[float, float, float]])
     tiles: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
     voice: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
-    onsets_ms: list[float] = field(default_factory=list[float])
+    onsets_spoken_ms: list[float] = field(default_factory=list[float])
+    clock: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     heard: dict[float, float] = field(default_factory=dict[float, float])
     hello: dict[str, Any] = field(default_factory=dict[str, Any])
     stats: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -137,12 +143,16 @@ def report(recording: Recording) -> Report:
     media = media_ms(frames[:, 0], int(hello.get("video_rtp_origin", 0)), 90)
     display = frames[:, 1]
     ended_ms = float(display.max()) if len(display) else 0.0
-    played = [at_ms for at_ms in recording.onsets_ms if at_ms + ANSWER_MS < ended_ms]  # the rest ran out of time
+    at_microphone = microphone_clock(recording.clock)
+    onsets = at_microphone(np.array(recording.onsets_spoken_ms))
+    in_time = onsets + ANSWER_MS < ended_ms  # the rest ran out of time
+    played, spoken = onsets[in_time].tolist(), np.array(recording.onsets_spoken_ms)[in_time]
     pairs = match_onsets(played, recording.heard)
     shown = [
         shown_ms - at_ms for at_ms, onset in pairs if (shown_ms := first_shown_ms(media, display, onset)) is not None
     ]
-    began_ms = float(np.median([at_ms - onset for at_ms, onset in pairs])) if pairs else 0.0  # media time 0
+    said = dict(zip(played, spoken.tolist(), strict=True))
+    ahead_ms = float(np.median([said[at_ms] - onset for at_ms, onset in pairs])) if pairs else 0.0
     tiles = np.stack(recording.tiles) if recording.tiles else np.empty((0, 1, 1), np.uint8)
     motion = see_motion(pairs, media, display, tiles, lookahead_ms)
     voice = np.array(recording.voice, dtype=np.float64).reshape(-1, 2)
@@ -156,7 +166,7 @@ def report(recording: Recording) -> Report:
         identity=str(hello.get("identity", "")),
         lookahead_ms=lookahead_ms,
         mic_to_screen_ms=Percentiles.of(shown),
-        media_to_screen_ms=Percentiles.of(display - media - began_ms if pairs else []),
+        media_to_screen_ms=Percentiles.of(display - at_microphone(media + ahead_ms) if pairs else []),
         first_motion_ms=Percentiles.of(motion.delays_ms),
         motion_threshold=motion.threshold,
         motion_noise=motion.noise,
@@ -171,12 +181,35 @@ def report(recording: Recording) -> Report:
         av_offset_ms=Percentiles.of(offsets),
         av_abs_offset_ms=Percentiles.of(np.abs(offsets)),
         av_drift_ms=_drift_ms(offsets_at_ms, offsets),
-        voice_to_ear_ms=Percentiles.of(voice[:, 1] - voice_media - began_ms if pairs else []),
+        voice_to_ear_ms=Percentiles.of(voice[:, 1] - at_microphone(voice_media + ahead_ms) if pairs else []),
         jitter_buffer_ms=_jitter_buffers(recording.receivers),
         server=recording.stats,
         late_or_dropped_percent=_late_percent(recording.stats),
         reconnects=max(0, recording.connections - 1),
     )
+
+
+def microphone_clock(looks: Sequence[tuple[float, float]]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """From the microphone's clock to the page's, out of (spoken ms, page ms) pairs.
+
+    A look comes late by up to one buffer, so the smallest difference nearby is the true one: that of a sound card
+    without a buffer of its own. Only nearby, and rather after than before, because each time the browser serves its
+    audio too late the microphone's clock loses a buffer's length for good, which a real sound card's does not.
+    """
+    spoken, page = np.array(sorted(looks), dtype=np.float64).reshape(-1, 2).T
+    off = page - spoken
+    first = np.searchsorted(spoken, spoken - CLOCK_WINDOW_MS[0])
+    last = np.searchsorted(spoken, spoken + CLOCK_WINDOW_MS[1], side="right")
+    least = np.array([off[a:b].min() for a, b in zip(first, last, strict=True)])
+
+    def at(spoken_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not spoken_ms.size:
+            return spoken_ms
+        after = np.searchsorted(spoken, spoken_ms).clip(1, len(spoken) - 1)
+        nearest = after - (spoken_ms - spoken[after - 1] < spoken[after] - spoken_ms)
+        return spoken_ms + least[nearest]
+
+    return at
 
 
 def media_ms(rtp: NDArray[np.float64], origin: int, ticks_per_ms: int) -> NDArray[np.float64]:

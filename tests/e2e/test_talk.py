@@ -32,7 +32,8 @@ def test_the_mouth_moves_with_speech_and_closes_in_silence(call):
     run_of = Recording(
         frames=[tuple(frame) for frame in notes["frames"]],
         tiles=list(tiles(notes).astype(np.uint8)),
-        onsets_ms=[at_ms + notes["clock_offset_ms"] for at_ms in notes["onsets"]],
+        onsets_spoken_ms=notes["onsets"],
+        clock=[tuple(look) for look in notes["clock"]],
         heard={onset["media_ms"]: onset["received_ms"] for onset in notes["heard"]},
         hello=notes["hello"],
     )

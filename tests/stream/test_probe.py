@@ -15,6 +15,7 @@ from stream.probe_sound import QUIET_MS, RATE_HZ, find_onsets, syllable_clips, w
 
 ORIGIN = 2**32 - 9_000  # the counter wraps 100 ms into the session
 BEGAN_MS = 5_000.0  # media time 0, at the microphone
+SPOKEN_MS = 700.0  # the same on the microphone's clock
 SCREEN_MS = 123.0  # from media time until the picture lights up
 VOICE_MS = 131.0
 ONSETS_MEDIA_MS = (1_010.0, 3_090.0, 5_555.0, 8_001.0)
@@ -33,7 +34,10 @@ def recording(motion_delay_frames=2, drift_per_ms=0.0):
             tile[20:30, 10:40] += 40
         run_of.tiles.append(tile.astype(np.uint8))
         run_of.voice.append((7 + 48 * media, BEGAN_MS + media * (1 + drift_per_ms) + VOICE_MS))
-    run_of.onsets_ms = [BEGAN_MS + m for m in ONSETS_MEDIA_MS]
+    run_of.onsets_spoken_ms = [SPOKEN_MS + m for m in ONSETS_MEDIA_MS]
+    looks = np.arange(0, 11_000, 25.0)
+    run_of.clock = [(SPOKEN_MS + m, BEGAN_MS + m + late) for m, late in zip(looks, rng.uniform(0, 10, 440), strict=True)]
+    run_of.clock[::8] = [(SPOKEN_MS + m, BEGAN_MS + m) for m in looks[::8]]
     run_of.heard = {m: BEGAN_MS + m + 60 for m in ONSETS_MEDIA_MS}
     return run_of
 
@@ -63,6 +67,19 @@ def test_a_voice_clock_that_runs_slow_shows_as_drift():
     assert result.av_drift_ms == pytest.approx(0.002 * 10_000, rel=0.1)
 
 
+def test_a_microphone_that_stood_still_is_not_taken_for_a_slow_server():
+    run_of = recording()
+    stood_ms = 80.0  # the browser's audio thread was late: from here on every sample comes later
+    later = SPOKEN_MS + 4_000
+    run_of.clock = [(s, p + stood_ms * (s >= later)) for s, p in run_of.clock]
+    run_of.frames = [(r, d + stood_ms * (d - SCREEN_MS >= BEGAN_MS + 4_000), at) for r, d, at in run_of.frames]
+    run_of.heard = {m: at + stood_ms * (m >= 4_000) for m, at in run_of.heard.items()}
+    result = report(run_of)
+    assert result.onsets_heard == 4
+    assert result.media_to_screen_ms.p50 == pytest.approx(SCREEN_MS, abs=0.1)
+    assert result.media_to_screen_ms.p95 == pytest.approx(SCREEN_MS, abs=0.1)
+
+
 def test_three_lost_pictures_are_one_freeze_and_three_missing():
     run_of = recording()
     del run_of.frames[100:103], run_of.tiles[100:103]
@@ -80,7 +97,7 @@ def test_an_onset_that_the_server_did_not_tell_is_counted_and_left_out():
 
 def test_an_onset_at_the_very_end_does_not_count_as_unheard():
     run_of = recording()
-    run_of.onsets_ms += [BEGAN_MS + 9_900.0, BEGAN_MS + 11_000.0]
+    run_of.onsets_spoken_ms += [SPOKEN_MS + 9_900.0, SPOKEN_MS + 10_900.0]
     assert report(run_of).onsets_played == 4
 
 
