@@ -91,7 +91,8 @@
     const video = videos(document).find((v) => v.videoWidth > 0);
     if (video && video !== watched) watch(video);
     const heard = peers.at(-1)?.getReceivers().find((r) => r.track.kind === "audio")?.getSynchronizationSources()[0];
-    if (heard?.rtpTimestamp !== undefined) fresh.voice.push([heard.rtpTimestamp, onClockOfPage(heard.timestamp)]);
+    if (heard?.rtpTimestamp === undefined) return;
+    fresh.voice.push([heard.rtpTimestamp, onClockOfPage(heard.timestamp) + (window.visavis?.output_latency_ms ?? 0)]);
   };
   setInterval(look, 100);
 

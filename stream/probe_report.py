@@ -33,7 +33,8 @@ class Recording:
     Attributes:
         frames: [rtp timestamp, expected display ms, receive ms] of each picture on screen.
         tiles: The mouth region of each of them, luma levels, [N, 48, 48] uint8.
-        voice: [rtp timestamp, played at ms] of the returned voice, some ten times a second.
+        voice: [rtp timestamp, played at ms] of the returned voice, some ten times a second. With the latency of the
+            sound card that the browser declares.
         onsets_spoken_ms: Onsets of speech, on the microphone's clock.
         clock: (spoken ms, page ms) whenever the microphone's clock was looked at.
         heard: (media ms, received ms) of each onset that the server told.

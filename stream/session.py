@@ -54,6 +54,8 @@ VIDEO_TICKS: Final = 90 * FRAME_MS  # of the 90 kHz clock, per frame
 VOICE_SAMPLES: Final = 48 * FRAME_MS
 STALL_S: Final = 0.005
 USUAL_WORK_S: Final = 0.02
+USUAL_TRIM_S: Final = -0.03
+"""Browsers hold a voice some 30 ms longer than a picture; each then reports what it really is."""
 MAX_UPDATES: Final = 64
 MAX_BUFFERED_BYTES: Final = 1 << 20
 
@@ -96,7 +98,7 @@ class Session:
         self._face = Face(drive, Vp8Encoder(system.frame_px))
         self._face_out = RtpOut(peer.face, low_delay=True)
         self._voice_out = None if peer.voice is None else RtpOut(peer.voice, low_delay=False)
-        self._voice = VoiceLine(self.lookahead_ms / 1000.0 + USUAL_WORK_S)
+        self._voice = VoiceLine(self.lookahead_ms / 1000.0 + USUAL_WORK_S, trim_s=USUAL_TRIM_S)
         self._ear = Ear(time.monotonic())
         self._pacer = Pacer(self.lookahead_ms)
         self._stats = SessionStats()

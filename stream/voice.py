@@ -47,12 +47,13 @@ class VoiceLine:
         dropped: Packets that came after a later one had been sent, or when the line was full.
     """
 
-    def __init__(self, delay_s: float) -> None:
-        self.delay_s = delay_s
+    def __init__(self, lag_s: float, *, trim_s: float = 0.0) -> None:
+        """Begin with a guess at the face's lag, and one at what the browser's reports will take off or add."""
+        self.delay_s = lag_s + trim_s
         self.dropped = 0
-        self._lag_s = delay_s
+        self._lag_s = lag_s
         self._measured = False
-        self._trim_s = 0.0
+        self._trim_s = trim_s
         self._slewed_s: float | None = None
         self._line: list[tuple[int, int, RtpAudio]] = []
         self._sent_end = -1

@@ -116,6 +116,7 @@ export class Measurement {
     if (Math.abs(offset) > IMPOSSIBLE_MS) return null;
     this.#av.push(offset);
     this.#hook.av_offset_ms = this.#av.value;
+    this.#hook.output_latency_ms = outputLatency;
     return this.#report(offset, now);
   }
 

@@ -100,6 +100,8 @@ export interface ProbeHook {
   mic_to_screen_ms: Percentiles | null;
   /** Heard minus seen for the same media time, smoothed: positive when the voice comes late. */
   av_offset_ms: number | null;
+  /** How long the sound card takes to play a sample that it was given, as the browser tells; part of `av_offset_ms`. */
+  output_latency_ms: number;
 }
 
 declare global {
@@ -124,6 +126,7 @@ export function emptyHook(): ProbeHook {
     server_onsets: [],
     mic_to_screen_ms: null,
     av_offset_ms: null,
+    output_latency_ms: 0,
   };
 }
 
