@@ -28,6 +28,7 @@
     return new MediaStream(microphone.stream.getAudioTracks().map((track) => track.clone()));
   };
   play(decode(noise), 0, true);
+  const sounds = clips.map((clip) => ({ ...clip, buffer: decode(clip.pcm) })); // now, not in the midst of the call
 
   // Not getOutputTimestamp: that is when a loudspeaker would play the sample, tens of ms after the encoder had it.
   const readClock = () => {
@@ -37,7 +38,6 @@
   readClock();
 
   const speak = () => {
-    const sounds = clips.map((clip) => ({ ...clip, buffer: decode(clip.pcm) }));
     let turn = 0;
     let nextS = context.currentTime + gaps_s[0];
     const schedule = () => {

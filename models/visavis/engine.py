@@ -22,9 +22,9 @@ from models.visavis.fit import FRAME_PX
 if TYPE_CHECKING:
     import openvino
 
-_SETTINGS: Final = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
-# One thread leaves a core to whoever shares the machine: with other work running, two threads took microphone to
-# screen to 532 ms, one to 240 ms. On a quiet machine two are better (185 against 223 ms); see ARCHITECTURE.md.
+_SETTINGS: Final = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+# One thread leaves a core to whoever shares the machine: two wait for each other as soon as anything else runs. Pinned
+# (the default) it waits for core 0 even while the other is free.
 
 logger = logging.getLogger(__name__)
 
