@@ -1,0 +1,365 @@
+"""What each subcommand takes and does. Nothing heavy is imported before it is needed: `--help` answers at once."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from stream.config import (
+    MAX_LOOKAHEAD_MS,
+    DoctorConfig,
+    EnrollConfig,
+    RenderConfig,
+    ServeConfig,
+    TrainConfig,
+    default_data_dir,
+    parse_ice_server,
+)
+
+EXIT_FAILED: Final = 1
+TRAIN_STAGES: Final = ("all", "pairs", "landmarks", "speech", "renderer")
+_MARKS: Final = {"ok": "ok     ", "warning": "warning", "failed": "FAILED "}
+
+Arguments = argparse.Namespace
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: a line for `visavis --help`, a paragraph for its own, its options, and what it does."""
+
+    summary: str
+    description: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Arguments], int]
+
+
+class UsageError(ValueError):
+    """An option has a value that the config refuses."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def _configure(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+# serve
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    _listen_options(parser)
+    _system_option(parser)
+    _lookahead_option(parser)
+    parser.add_argument("--max-sessions", type=int, default=4, metavar="N", help="callers at a time (default: 4)")
+    parser.add_argument(
+        "--idle-timeout-s", type=float, default=30.0, metavar="S", help="close a silent connection after (default: 30)"
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this other site use the server, for example https://example.org; may be repeated",
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="private key (PEM) for HTTPS")
+
+
+def _listen_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; browsers open the microphone only on localhost or over HTTPS (default: 127.0.0.1)",
+    )
+    parser.add_argument("--port", type=int, default=8080, help="TCP port, 0 for a free one (default: 8080)")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default_data_dir(),
+        metavar="DIR",
+        help="where uploaded photos and computed features are kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ice-server",
+        action="append",
+        default=[],
+        metavar="URL[,USER,CREDENTIAL]",
+        help="STUN or TURN server for callers from other networks, for example turn:turn.example.org:3478,ann,secret; "
+        "may be repeated (default: none)",
+    )
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain (PEM) for HTTPS")
+
+
+def _system_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--system", default="visavis", help="what draws the face; see `visavis systems`")
+
+
+def _lookahead_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lookahead-ms",
+        type=int,
+        default=40,
+        metavar="MS",
+        help=f"how much of the voice's future a frame may hear, 0 to {MAX_LOOKAHEAD_MS}: more gives better lips and "
+        "more delay (default: 40)",
+    )
+
+
+def _serve(args: Arguments) -> int:
+    config = _configure(
+        lambda: ServeConfig(
+            host=args.host,
+            port=args.port,
+            system=args.system,
+            lookahead_ms=args.lookahead_ms,
+            max_sessions=args.max_sessions,
+            idle_timeout_s=args.idle_timeout_s,
+            data_dir=args.data_dir,
+            ice_servers=tuple(parse_ice_server(text) for text in args.ice_server),
+            allow_origins=tuple(args.allow_origin),
+            tls_cert=args.tls_cert,
+            tls_key=args.tls_key,
+        )
+    )
+    from stream.serve import serve
+
+    serve(config)
+    return 0
+
+
+# render
+
+
+def _render_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path, help="portrait (JPEG, PNG, ...), or features written by `visavis enroll`")
+    parser.add_argument("sound", type=Path, help="speech: WAV, FLAC, MP3, Opus, or the sound of a video")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="the film to write")
+    _system_option(parser)
+    _lookahead_option(parser)
+    parser.add_argument("--no-idle", action="store_true", help="no blinks and no small movements of the head")
+    parser.add_argument("--seed", type=int, default=0, help="of the blinks and movements (default: 0)")
+    parser.add_argument("--json", action="store_true", help="tell the result as JSON, without a progress bar")
+
+
+def _render(args: Arguments) -> int:
+    config = _configure(
+        lambda: RenderConfig(
+            photo=args.photo,
+            audio=args.sound,
+            out=args.out,
+            system=args.system,
+            lookahead_ms=args.lookahead_ms,
+            idle=not args.no_idle,
+            seed=args.seed,
+        )
+    )
+    from tqdm import tqdm
+
+    from models.registry import load_system
+    from stream.identities import enroll_file
+    from stream.offline import render
+
+    system = load_system(config.system)
+    identity = enroll_file(system, config.photo)
+    with tqdm(unit="frame", disable=args.json) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = render(config, system, identity, show)
+    if args.json:
+        _print_json({"out": str(config.out), **asdict(result)})
+    else:
+        print(f"{config.out}: {result.frames} frames in {result.took_s:.1f} s, {result.seconds:.1f} s of sound")
+    return 0
+
+
+# enroll
+
+
+def _enroll_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path, help="portrait: one face, looking at the camera, lips closed")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the features to write")
+    _system_option(parser)
+    parser.add_argument("--json", action="store_true", help="tell the result as JSON")
+
+
+def _enroll(args: Arguments) -> int:
+    config = _configure(lambda: EnrollConfig(photo=args.photo, out=args.out, system=args.system))
+    from models.registry import load_system
+    from stream.identities import enroll_file
+
+    system = load_system(config.system)
+    started_s = time.monotonic()
+    identity = enroll_file(system, config.photo)
+    took_s = time.monotonic() - started_s
+    identity.save(config.out)
+    if args.json:
+        facts = {"system": identity.system, "version": identity.version, "bytes": identity.bytes, "took_s": took_s}
+        _print_json({"out": str(config.out), **facts})
+    else:
+        print(f"{config.out}: enrolled in {took_s:.1f} s, {identity.bytes / 1e6:.1f} MB for system {identity.system}")
+    return 0
+
+
+# doctor
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    _listen_options(parser)
+    parser.add_argument("--json", action="store_true", help="tell the findings as JSON")
+
+
+def _doctor(args: Arguments) -> int:
+    config = _configure(
+        lambda: DoctorConfig(
+            host=args.host,
+            port=args.port,
+            data_dir=args.data_dir,
+            ice_servers=tuple(parse_ice_server(text) for text in args.ice_server),
+            tls_cert=args.tls_cert,
+        )
+    )
+    from stream.doctor import Check, examine
+
+    checks: list[Check] = []
+    for check in examine(config):
+        checks.append(check)
+        if not args.json:
+            print(f"{_MARKS[check.verdict]} {check.name}: {check.found}", flush=True)
+            if check.remedy:
+                print(f"        -> {check.remedy}", flush=True)
+    healthy = all(check.verdict != "failed" for check in checks)
+    if args.json:
+        _print_json({"healthy": healthy, "checks": [asdict(check) for check in checks]})
+    return 0 if healthy else EXIT_FAILED
+
+
+# systems
+
+
+def _systems_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="tell everything as JSON, all controls included")
+
+
+def _systems(args: Arguments) -> int:
+    from models.registry import SYSTEMS, load_system
+    from stream.describe import describe
+
+    described = [describe(load_system(name)) for name in SYSTEMS]
+    if args.json:
+        _print_json({"systems": described})
+        return 0
+    for facts in described:
+        lookaheads = ", ".join(str(ms) for ms in facts["lookahead_ms"])
+        print(f"{facts['name']}: {facts['frame_px']} px, look-ahead {lookaheads} ms, {len(facts['controls'])} controls")
+    return 0
+
+
+# train, probe, bench
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the corpus folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights and everything between")
+    parser.add_argument("--system", default="visavis", choices=["visavis"], help="what is trained (default: visavis)")
+    parser.add_argument("--stage", default="all", choices=TRAIN_STAGES, help="one part, or all in order (default: all)")
+
+
+def _train(args: Arguments) -> int:
+    config = _configure(lambda: TrainConfig(data=args.data, out=args.out, system=args.system, stage=args.stage))
+    from stream.train import train
+
+    return train(config)
+
+
+def _probe_options(parser: argparse.ArgumentParser) -> None:
+    from stream.probe import add_arguments
+
+    add_arguments(parser)
+
+
+def _probe(args: Arguments) -> int:
+    from stream.probe import run
+
+    return run(args)
+
+
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    from benchmarks.command import add_arguments
+
+    add_arguments(parser)
+
+
+def _bench(args: Arguments) -> int:
+    from benchmarks.command import run
+
+    return run(args)
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "serve": Command(
+        "serve the page and the live sessions",
+        "Serve the page and its live sessions: open the address it prints, pick a face, and speak. Ctrl+C stops it.",
+        _serve_options,
+        _serve,
+    ),
+    "render": Command(
+        "make a film from a photo and a sound file",
+        "Make an MP4 in which the person of one photo speaks the sound, through the same stages as a live session.",
+        _render_options,
+        _render,
+    ),
+    "enroll": Command(
+        "compute the features of one photo",
+        "Compute everything that depends on the photo alone, once, so that `visavis render` need not do it again.",
+        _enroll_options,
+        _enroll,
+    ),
+    "probe": Command(
+        "measure a running server with a real browser",
+        "Drive a real Chromium against a running server and measure how long it takes from microphone to screen.",
+        _probe_options,
+        _probe,
+    ),
+    "doctor": Command(
+        "check this machine and say what to do",
+        "Check Python, torch, the processor, UDP, ports, microphone rules, STUN and TURN, folders and the face itself. "
+        "Every failure says its remedy. Give the options that you would give to serve.",
+        _doctor_options,
+        _doctor,
+    ),
+    "systems": Command(
+        "list what can draw a face",
+        "List the systems that can draw a face, and what each needs and obeys.",
+        _systems_options,
+        _systems,
+    ),
+    "train": Command(
+        "train the weights anew from the corpus",
+        "Train the house model's weights from the corpus folder: hours on a CPU. A rerun goes on where the last ended.",
+        _train_options,
+        _train,
+    ),
+    "bench": Command(
+        "time the parts and the whole on this machine",
+        "Time the parts and the whole on this machine, and keep the results with device and versions.",
+        _bench_options,
+        _bench,
+    ),
+}
