@@ -171,6 +171,7 @@ def _add(recording: Recording, notes: dict[str, Any]) -> None:
     recording.tiles += list(tiles.reshape(-1, TILE_PX, TILE_PX))
     recording.voice += [tuple(sample) for sample in notes["voice"]]
     recording.onsets_spoken_ms += notes["onsets"]
+    recording.ends_spoken_ms += notes["ends"]
     recording.clock += [tuple(look) for look in notes["clock"]]
     for onset in notes["heard"]:
         recording.heard.setdefault(onset["media_ms"], onset["received_ms"])
@@ -195,6 +196,7 @@ def table(result: Report) -> str:
             f"{'ms':<34} {'p50':>8} {'p95':>8} {'p99':>8}",
             line("mic -> screen, at onsets", result.mic_to_screen_ms),
             line("mic -> first visible motion", result.first_motion_ms),
+            line("end of speech -> mouth at rest", result.closed_after_ms),
             line("mic -> screen, every frame", result.media_to_screen_ms),
             line("mic -> returned voice", result.voice_to_ear_ms),
             line("A/V offset (voice late is +)", result.av_offset_ms),

@@ -30,7 +30,7 @@ FLAGS: Final = (
     "--use-fake-device-for-media-stream",
 )
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ROOM_NOISE_LEVEL: Final = 10 ** (-60 / 20)
+ROOM_NOISE_LEVEL: Final = 10 ** (-50 / 20)
 
 
 class ProbeError(StreamError, RuntimeError):
@@ -78,7 +78,7 @@ def page_script(clips: Sequence[Clip], gaps_s: Sequence[float], seed: int = 0) -
     """The script that must run in a page before its own code; see `probe_page.js`.
 
     Args:
-        clips: Spoken in turn, each after the next of `gaps_s` (seconds of silence but for room noise at -60 dBFS).
+        clips: Spoken in turn, each after the next of `gaps_s` (seconds of silence but for room noise at -50 dBFS).
         gaps_s: Reused from the start when all were used.
         seed: Of the room noise.
     """

@@ -22,6 +22,8 @@ REST_MS: Final = 240.0
 """How much of the silence before an onset is the baseline that motion is seen against."""
 CLOCK_WINDOW_MS: Final = (50.0, 500.0)
 """How long before and after an instant the microphone's clock is looked at."""
+RESTED_MS: Final = (500.0, 800.0)
+"""When after the end of speech the mouth is at rest again, for comparison; the next speech comes later."""
 FLOOR_LEVELS: Final = 2.0
 """Least change, in levels of 255, that counts as visible however quiet the picture is."""
 
@@ -35,7 +37,7 @@ class Recording:
         tiles: The mouth region of each of them, luma levels, [N, 48, 48] uint8.
         voice: [rtp timestamp, played at ms] of the returned voice, some ten times a second. With the latency of the
             sound card that the browser declares.
-        onsets_spoken_ms: Onsets of speech, on the microphone's clock.
+        onsets_spoken_ms: Onsets of speech, on the microphone's clock; `ends_spoken_ms` where it ends.
         clock: (spoken ms, page ms) whenever the microphone's clock was looked at.
         heard: (media ms, received ms) of each onset that the server told.
         hello: The server's first message.
@@ -48,6 +50,7 @@ class Recording:
     tiles: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
     voice: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     onsets_spoken_ms: list[float] = field(default_factory=list[float])
+    ends_spoken_ms: list[float] = field(default_factory=list[float])
     clock: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     heard: dict[float, float] = field(default_factory=dict[float, float])
     hello: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -86,6 +89,8 @@ class Report:
             lights up. Includes the wait for the next picture of the 40 ms grid, 20 ms on average.
         media_to_screen_ms: For every picture, from its media time at the microphone until it lights up.
         first_motion_ms: From an onset at the microphone until the mouth is first seen to move in decoded pixels.
+        closed_after_ms: From the end of speech until the mouth has gone back to rest in decoded pixels, in media time:
+            without the latency.
         motion_threshold: Change of the mouth region that counts as seen, in levels of 255 (mean of its most changed
             tenth), 1.5 times the 99th percentile of `motion_noise`, at least 2.
         motion_noise: 99th percentile of the same change in silence.
@@ -112,6 +117,7 @@ class Report:
     mic_to_screen_ms: Percentiles
     media_to_screen_ms: Percentiles
     first_motion_ms: Percentiles
+    closed_after_ms: Percentiles
     motion_threshold: float | None
     motion_noise: float | None
     onsets_played: int
@@ -156,6 +162,8 @@ def report(recording: Recording) -> Report:
     ahead_ms = float(np.median([said[at_ms] - onset for at_ms, onset in pairs])) if pairs else 0.0
     tiles = np.stack(recording.tiles) if recording.tiles else np.empty((0, 1, 1), np.uint8)
     motion = see_motion(pairs, media, display, tiles, lookahead_ms)
+    ends = np.array(recording.ends_spoken_ms) - ahead_ms if pairs else np.empty(0)
+    closed = see_closing(ends, media, tiles, motion.threshold or FLOOR_LEVELS)
     voice = np.array(recording.voice, dtype=np.float64).reshape(-1, 2)
     voice_media = media_ms(voice[:, 0], int(hello.get("audio_rtp_origin", 0)), 48)
     offsets, offsets_at_ms = av_offsets(media, display, voice_media, voice[:, 1])
@@ -169,6 +177,7 @@ def report(recording: Recording) -> Report:
         mic_to_screen_ms=Percentiles.of(shown),
         media_to_screen_ms=Percentiles.of(display - at_microphone(media + ahead_ms) if pairs else []),
         first_motion_ms=Percentiles.of(motion.delays_ms),
+        closed_after_ms=Percentiles.of(closed),
         motion_threshold=motion.threshold,
         motion_noise=motion.noise,
         onsets_played=len(played),
@@ -279,6 +288,24 @@ def see_motion(
         if (over := np.flatnonzero(change > threshold)).size
     ]
     return Motion(delays, round(threshold, 2), round(noise, 2))
+
+
+def see_closing(
+    ends_ms: NDArray[np.float64], media: NDArray[np.float64], tiles: NDArray[np.uint8], threshold: float
+) -> list[float]:
+    """How long after each end of speech (media time) the mouth is back at rest and stays there."""
+    delays: list[float] = []
+    for end_ms in ends_ms:
+        rest = np.flatnonzero((media >= end_ms + RESTED_MS[0]) & (media < end_ms + RESTED_MS[1]))
+        after = np.flatnonzero((media >= end_ms) & (media < end_ms + RESTED_MS[1]))
+        if rest.size < 3:
+            continue
+        change = _change(tiles[after], tiles[rest].astype(np.float64).mean(axis=0, keepdims=True))
+        moving = np.flatnonzero(change > threshold)
+        first_still = moving[-1] + 1 if moving.size else 0
+        if first_still < after.size:
+            delays.append(float(media[after[first_still]] - end_ms))
+    return delays
 
 
 def _change(tiles: NDArray[np.uint8], baseline: NDArray[np.float64]) -> NDArray[np.float64]:

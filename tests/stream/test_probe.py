@@ -35,9 +35,10 @@ def recording(motion_delay_frames=2, drift_per_ms=0.0):
         run_of.tiles.append(tile.astype(np.uint8))
         run_of.voice.append((7 + 48 * media, BEGAN_MS + media * (1 + drift_per_ms) + VOICE_MS))
     run_of.onsets_spoken_ms = [SPOKEN_MS + m for m in ONSETS_MEDIA_MS]
+    run_of.ends_spoken_ms = [SPOKEN_MS + m + 500 for m in ONSETS_MEDIA_MS]
     looks = np.arange(0, 11_000, 25.0)
-    run_of.clock = [(SPOKEN_MS + m, BEGAN_MS + m + late) for m, late in zip(looks, rng.uniform(0, 10, 440), strict=True)]
-    run_of.clock[::8] = [(SPOKEN_MS + m, BEGAN_MS + m) for m in looks[::8]]
+    waits = np.where(np.arange(440) % 8, rng.uniform(0, 10, 440), 0)
+    run_of.clock = [(SPOKEN_MS + m, BEGAN_MS + m + wait) for m, wait in zip(looks, waits, strict=True)]
     run_of.heard = {m: BEGAN_MS + m + 60 for m in ONSETS_MEDIA_MS}
     return run_of
 
@@ -49,6 +50,7 @@ def test_the_report_finds_the_delays_that_were_put_in():
     assert result.media_to_screen_ms == Percentiles(SCREEN_MS, SCREEN_MS, SCREEN_MS, 250)
     assert result.first_motion_ms.p50 == pytest.approx(SCREEN_MS + 80 + np.median(waits), abs=0.1)
     assert (result.onsets_played, result.onsets_heard, result.onsets_seen) == (4, 4, 4)
+    assert result.closed_after_ms.p50 == pytest.approx(180 + np.median(waits), abs=0.1)  # opens 80 late, for 600
     assert result.av_offset_ms.p50 == pytest.approx(VOICE_MS - SCREEN_MS, abs=0.2)
     assert result.av_drift_ms == pytest.approx(0, abs=0.1)
     assert result.voice_to_ear_ms.p50 == VOICE_MS
