@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from tqdm import tqdm
 
+from models.training.held_vowels import HeldVowels
 from models.training.phones import PAUSE
 from models.training.speech_clips import Clip, write_clips
 from models.training.speech_texts import sentences
@@ -62,6 +63,12 @@ def _hibari(data: Path, count: int) -> Iterator[tuple[bool, Clip | None]]:
         yield False, voice.read(text, (1.0, 0.85, 1.2)[i % 3])
 
 
+def _held(data: Path, count: int) -> Iterator[tuple[bool, Clip | None]]:
+    voice = HeldVowels(seed=5)
+    for i in range(count):
+        yield i % _HELD_OUT_EVERY == 0, voice.say(6 + i % 12)
+
+
 def _lj(data: Path, count: int) -> Iterator[tuple[bool, Clip | None]]:
     aligner = Aligner()
     for i, (name, text) in enumerate(_transcripts(data)):
@@ -83,7 +90,7 @@ def _grid(data: Path, count: int) -> Iterator[tuple[bool, Clip | None]]:
 MAKERS: Final[dict[str, Maker]] = {
     **{f"flite-{voice}": _flite(voice, held_out=False) for voice in ("kal16", "rms", "slt")},
     "flite-awb": _flite("awb", held_out=True),
-    **{"espeak": _espeak, "lj": _lj, "grid": _grid, "piper": _piper, "hibari": _hibari},
+    **{"espeak": _espeak, "lj": _lj, "grid": _grid, "piper": _piper, "hibari": _hibari, "held": _held},
 }
 
 
