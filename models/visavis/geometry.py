@@ -1,11 +1,11 @@
 """What the rig knows of a frame before any network: where every pixel of the photo goes, and which openings appear.
 
 The posed mesh is splatted, not rasterised: each vertex carries its way back to the photo onto a half-resolution grid,
-nearer surfaces outweigh farther ones, gaps are filled from coarser grids. Background and hair ride on a grid of nodes
-that follows the nearest skin and fades out. All of it is batched tensor code without loops over vertices.
+nearer surfaces outweigh farther ones, gaps are filled from coarser grids. Background and hair lie under it: a smooth
+field that follows the nearest skin and fades out. All of it is batched tensor code without loops over vertices.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import torch
@@ -17,6 +17,7 @@ from models.rig import columns
 from models.visavis.ict import Part, Rig, Shape, pose, rotation
 from models.visavis.polygon import signed_distance
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
+from models.visavis.tensor_fields import TensorFields
 
 Size = tuple[int, int]
 Region = Literal["mouth", "eyes"]
@@ -26,9 +27,13 @@ PATCH_PX: Final[dict[Region, Size]] = {"mouth": (64, 88), "eyes": (56, 128)}
 
 _GRID: Final = FRAME_PX // 2
 _BELOW_TEETH_PX: Final = 16.0  # the mouth's patch has its middle so far below the upper teeth
-_DEPTH_SHARPNESS: Final = 0.5  # per px of depth: 1 cm nearer outweighs e^5 to 1
+_DEPTH_SHARPNESS: Final = 0.25  # per px of depth: 1 cm nearer outweighs e^2.5 to 1
+_DEEPEST: Final = -40.0  # exponent of what lies farthest back: 16 cm behind the nearest point
+_BEHIND_PX: Final = 15.0
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _NODES: Final = 33  # background nodes along a side
+_UNDER: Final = 0.25  # the background's coverage of cells without skin
+_SETTLE: Final = 6  # steps until a cell knows where in the background it comes from
 _NODE_SPAN: Final = 1.3  # the node grid's half-width in half frames
 _ANCHOR_STRIDE: Final = 32  # every n-th skin vertex pulls the background
 _MOUTH_BOX: Final = (40, 44)  # half-resolution rows and columns that hold any mouth
@@ -40,7 +45,7 @@ _SOFT_PX: Final = 4.0  # width of the ramp in which an opening's edge is told
 
 
 @dataclass(frozen=True)
-class Binding:
+class Binding(TensorFields):
     """How one photo hangs on the rig: where it was taken from, a row per identity; computed once at enrolment.
 
     Attributes:
@@ -60,15 +65,6 @@ class Binding:
     iris: Tensor
     teeth: Tensor
     mouth: Tensor
-
-    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """The fields as a flat dict for safetensors, each name behind `prefix`."""
-        return {prefix + field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], prefix: str = "") -> "Binding":
-        """The inverse of `tensors`."""
-        return cls(**{field.name: tensors[prefix + field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -228,18 +224,28 @@ class Geometry:
         """Offsets to the photo, [B, 2, 128, 128] px, and how densely skin covers each cell, [B, 1, 128, 128]."""
         skin = posed[:, self._skin]
         back = binding.skin - skin[..., :2]  # [B, Nf, 2]
-        moved = torch.bmm(binding.attach, back[:, self._anchors]) * binding.follow[..., None]
-        place = torch.cat([skin[..., :2], self._nodes - moved], 1)
-        depth = (skin[..., 2] - skin[..., 2].amax(1, keepdim=True)) * _DEPTH_SHARPNESS
         seen = binding.facing * facing  # what turns away now, or did in the photo, tells nothing
-        weight = torch.cat([depth.clamp(min=-30.0).exp() * seen, depth.new_full(moved.shape[:2], 1e-14)], 1)[:, None]
-        offset = torch.cat([back, moved], 1).transpose(1, 2)  # [B, 2, Nf + G]
-        present = torch.cat([(seen * _FACING_GAIN).clamp(max=1.0), torch.ones_like(moved[..., 0])], 1)[:, None]
-        values = torch.cat([offset * weight, weight, present], 1)
-        sums = splat((place - 0.5) / 2.0, values, _GRID, _GRID)
-        coverage = sums[:, 3:].clamp(max=1.0)
+        weight = (_nearness(skin) * seen)[:, None]
+        present, here = ((share * _FACING_GAIN).clamp(max=1.0)[:, None] for share in (seen, facing))
+        values = torch.cat([back.transpose(1, 2) * weight, weight, present, here], 1)
+        sums = splat((skin[..., :2] - 0.5) / 2.0, values, _GRID, _GRID)
+        coverage = sums[:, 3:4].clamp(max=1.0) * _in_front(sums[:, 2:3])
         mean = sums[:, :2] / sums[:, 2:3].clamp(min=1e-20)
-        return _fill(mean * coverage, coverage), coverage
+        under = self._background(binding, back)
+        density = coverage + _UNDER * (1.0 - _closed(sums[:, 4:].clamp(max=1.0), 5))
+        return _fill(mean * coverage + under * (density - coverage), density), coverage
+
+    def _background(self, binding: Binding, back: Tensor) -> Tensor:
+        """Offsets of background and hair to the photo, [B, 2, 128, 128] px, given the skin's, [B, Nf, 2]."""
+        moved = torch.bmm(binding.attach, back[:, self._anchors]) * binding.follow[..., None]
+        nodes = moved.transpose(1, 2).unflatten(2, (_NODES, _NODES))  # known by where they lie in the photo
+        span = _NODE_SPAN * FRAME_PX / 2
+        places = (self._pixels[::4, ::4] + (1.5 - FRAME_PX / 2)) / span  # of every second cell: the field is smooth
+        way = nodes.new_zeros(len(nodes), 2, _GRID // 2, _GRID // 2)
+        for _ in range(_SETTLE):
+            at = places + way.permute(0, 2, 3, 1) / span
+            way = F.grid_sample(nodes, at, padding_mode="border", align_corners=True)
+        return F.interpolate(way, scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def _iris_middles(self, shape: Shape, controls: Tensor) -> Tensor:
         """Middles of the left and right iris, [B, 2, 2], px."""
@@ -273,8 +279,7 @@ class Geometry:
 
     def _mouth_interior(self, inside: Tensor, corner: Tensor, size: Size) -> Tensor:
         """Teeth, gums and tongue as the rig has them, on a patch of half-resolution cells, [B, 5, *size]."""
-        depth = (inside[..., 2] - inside[..., 2].amax(1, keepdim=True)) * _DEPTH_SHARPNESS
-        weight = depth.clamp(min=-30.0).exp()[:, None]
+        weight = _nearness(inside)[:, None]
         values = torch.cat([self._inside_values * weight, weight, torch.ones_like(weight)], 1)
         place = (inside[..., :2] - corner[:, None] - 0.5) / 2.0
         sums = splat(place, values, *size)
@@ -300,6 +305,23 @@ def _normals(rig: Rig) -> Tensor:
     face = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = torch.zeros_like(rig.neutral).index_add_(0, rig.triangles.flatten(), face.repeat_interleave(3, 0))
     return F.normalize(total, dim=1)
+
+
+def _nearness(points: Tensor) -> Tensor:
+    """Weights that let near points hide far ones, [B, N, 3] px to [B, N], 0 to 1."""
+    depth = points[..., 2] - points[..., 2].amax(1, keepdim=True)
+    return (depth * _DEPTH_SHARPNESS).clamp(min=_DEEPEST).exp()
+
+
+def _in_front(weight: Tensor) -> Tensor:
+    """1 where a cell shows the surface around it, 0 where it shows through a gap what lies behind, from summed weights."""
+    depth = weight.clamp(min=1e-20).log() / _DEPTH_SHARPNESS
+    return (_closed(depth, 3) - depth < _BEHIND_PX).to(weight.dtype)
+
+
+def _closed(grid: Tensor, side: int) -> Tensor:
+    """Morphological closing by a square of `side` cells: fills what is narrower."""
+    return -F.max_pool2d(-F.max_pool2d(grid, side, 1, side // 2), side, 1, side // 2)
 
 
 def _fill(values: Tensor, coverage: Tensor) -> Tensor:

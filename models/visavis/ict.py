@@ -5,7 +5,7 @@ USC Institute for Creative Technologies, MIT licence; `models.training.build_rig
 in centimetres: x to the person's left (the picture's right), y up, z towards the viewer.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.rig import BLENDSHAPES, INDEX
+from models.visavis.tensor_fields import TensorFields
 
 RIG_FILE: Final = Path(__file__).parent / "weights" / "rig.safetensors"
 NECK_CM: Final = (0.0, -12.0, -2.0)
@@ -128,7 +129,7 @@ def _load(path: Path) -> Rig:
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape(TensorFields):
     """One person's fit: who they are, how they look in the photo, and where. All float32; a leading batch may stand.
 
     Attributes:
@@ -153,19 +154,6 @@ class Shape:
     gaze_deg: Tensor
     blink_gain: Tensor
     residual_cm: Tensor
-
-    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """The fields as a flat dict for safetensors, each name behind `prefix`."""
-        return {prefix + field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], prefix: str = "") -> "Shape":
-        """The inverse of `tensors`.
-
-        Raises:
-            KeyError: If a field is missing.
-        """
-        return cls(**{field.name: tensors[prefix + field.name] for field in fields(cls)})
 
 
 def mean_shape() -> Shape:
