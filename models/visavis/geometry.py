@@ -232,7 +232,8 @@ class Geometry:
         coverage = sums[:, 3:4].clamp(max=1.0) * _in_front(sums[:, 2:3])
         mean = sums[:, :2] / sums[:, 2:3].clamp(min=1e-20)
         under = self._background(binding, back)
-        density = coverage + _UNDER * (1.0 - _closed(sums[:, 4:].clamp(max=1.0), 5))
+        skin_here = F.interpolate(_closed(F.max_pool2d(sums[:, 4:], 2)), scale_factor=2.0, mode="nearest")
+        density = coverage + _UNDER * (1.0 - skin_here.clamp(max=1.0))
         return _fill(mean * coverage + under * (density - coverage), density), coverage
 
     def _background(self, binding: Binding, back: Tensor) -> Tensor:
@@ -316,12 +317,12 @@ def _nearness(points: Tensor) -> Tensor:
 def _in_front(weight: Tensor) -> Tensor:
     """1 where a cell shows the surface around it, 0 where it shows through a gap what lies behind, from summed weights."""
     depth = weight.clamp(min=1e-20).log() / _DEPTH_SHARPNESS
-    return (_closed(depth, 3) - depth < _BEHIND_PX).to(weight.dtype)
+    return (_closed(depth) - depth < _BEHIND_PX).to(weight.dtype)
 
 
-def _closed(grid: Tensor, side: int) -> Tensor:
-    """Morphological closing by a square of `side` cells: fills what is narrower."""
-    return -F.max_pool2d(-F.max_pool2d(grid, side, 1, side // 2), side, 1, side // 2)
+def _closed(grid: Tensor) -> Tensor:
+    """Morphological closing by 3 x 3 cells: fills what is narrower."""
+    return -F.max_pool2d(-F.max_pool2d(grid, 3, 1, 1), 3, 1, 1)
 
 
 def _fill(values: Tensor, coverage: Tensor) -> Tensor:
