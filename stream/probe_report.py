@@ -293,15 +293,22 @@ def see_motion(
 def see_closing(
     ends_ms: NDArray[np.float64], media: NDArray[np.float64], tiles: NDArray[np.uint8], threshold: float
 ) -> list[float]:
-    """How long after each end of speech (media time) the mouth is back at rest and stays there."""
+    """How long after each end of speech (media time) the mouth is back at rest and stays there.
+
+    At rest is what differs from rest by less than the threshold, or by a tenth of the speech just before: an encoder
+    refines a picture that stands still for some hundred ms more.
+    """
     delays: list[float] = []
     for end_ms in ends_ms:
         rest = np.flatnonzero((media >= end_ms + RESTED_MS[0]) & (media < end_ms + RESTED_MS[1]))
+        before = np.flatnonzero((media >= end_ms - RESTED_MS[0]) & (media < end_ms))
         after = np.flatnonzero((media >= end_ms) & (media < end_ms + RESTED_MS[1]))
-        if rest.size < 3:
+        if rest.size < 3 or not before.size:
             continue
-        change = _change(tiles[after], tiles[rest].astype(np.float64).mean(axis=0, keepdims=True))
-        moving = np.flatnonzero(change > threshold)
+        baseline = tiles[rest].astype(np.float64).mean(axis=0, keepdims=True)
+        speech = float(_change(tiles[before], baseline).max())
+        change = _change(tiles[after], baseline)
+        moving = np.flatnonzero(change > max(threshold, 0.1 * speech))
         first_still = moving[-1] + 1 if moving.size else 0
         if first_still < after.size:
             delays.append(float(media[after[first_still]] - end_ms))

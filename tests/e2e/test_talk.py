@@ -33,6 +33,7 @@ def test_the_mouth_moves_with_speech_and_closes_in_silence(call):
         frames=[tuple(frame) for frame in notes["frames"]],
         tiles=list(tiles(notes).astype(np.uint8)),
         onsets_spoken_ms=notes["onsets"],
+        ends_spoken_ms=notes["ends"],
         clock=[tuple(look) for look in notes["clock"]],
         heard={onset["media_ms"]: onset["received_ms"] for onset in notes["heard"]},
         hello=notes["hello"],
@@ -41,6 +42,7 @@ def test_the_mouth_moves_with_speech_and_closes_in_silence(call):
     assert result.onsets_heard >= 2
     assert result.onsets_seen >= result.onsets_heard - 1, result
     assert 0 < result.first_motion_ms.p50 < 2000
+    assert result.closed_after_ms.p50 <= 200, "the mouth stays open in silence"
     speaking = np.abs(tiles(notes) - before.mean(axis=0)).mean(axis=(1, 2))
     assert np.percentile(speaking, 90) > 3 * max(0.3, float(np.percentile(speaking, 5))), "open and shut look alike"
     assert np.percentile(speaking, 5) < 1.5, "between the words the mouth does not go back to rest"
