@@ -1,6 +1,6 @@
 """From controls to a frame: geometry, painter and blend in one module that can be exported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import torch
@@ -38,7 +38,7 @@ class Faces:
     binding: Binding
 
     def tensors(self) -> dict[str, Tensor]:
-        """All fields as a flat dict, in a fixed order."""
+        """All fields as a flat dict, in the order of `FACES`."""
         plain = {name: getattr(self, name) for name in _PLAIN}
         return plain | self.shape.tensors("shape.") | self.binding.tensors("binding.")
 
@@ -59,6 +59,12 @@ def hang(geometry: Geometry, encoder: IdentityEncoder, photo: Tensor, shape: Sha
 
 
 _PLAIN: Final = ("photo", "fine", "coarse", "base", "own")
+FACES: Final = (
+    *_PLAIN,
+    *(f"shape.{field.name}" for field in fields(Shape)),
+    *(f"binding.{field.name}" for field in fields(Binding)),
+)
+"""Names of all tensors of `Faces`."""
 
 
 class Drawing(nn.Module):
@@ -70,8 +76,9 @@ class Drawing(nn.Module):
         self.regions: tuple[Region, ...] = ("mouth", "eyes") if lids else ("mouth",)
         self.shares = {region: _share(*PATCH_PX[region]) for region in self.regions}
 
-    def forward(self, faces: Faces, controls: Tensor) -> Tensor:
-        """Frames [B, 3, 256, 256], -1 to 1, for controls relative to rest, [B, 57]."""
+    def forward(self, controls: Tensor, *tensors: Tensor) -> tuple[Tensor]:
+        """Frames [B, 3, 256, 256], -1 to 1, for controls relative to rest, [B, 57], and the tensors of `FACES`."""
+        faces = Faces.from_tensors(dict(zip(FACES, tensors, strict=True)))
         prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, controls, faces.base)
         steer = condition(faces.shape, faces.own, controls)
         frame = prior.frame
@@ -80,7 +87,7 @@ class Drawing(nn.Module):
             painted = self.net(patch.fine, patch.coarse, faces.fine, faces.coarse, patch.at, steer)
             warped = cut(frame, patch.corner, *PATCH_PX[region])
             frame = paste(frame, warped + self.shares[region] * (painted - warped), patch.corner)
-        return frame
+        return (frame,)
 
 
 def _share(height: int, width: int) -> Tensor:

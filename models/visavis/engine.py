@@ -1,7 +1,7 @@
-"""Runs the drawing on a CPU: OpenVINO, or torch itself, which is the reference.
+"""Runs networks on a CPU: OpenVINO, or torch itself, which is the reference.
 
-Exporting the drawing takes several seconds, so the exported model is kept in the user's cache folder, named by a hash
-of all that it depends on: weights, source code, versions. It may be deleted at any time.
+Exporting takes seconds, so an exported network is kept in the user's cache folder, named by a hash of all that it
+depends on: weights, source code, versions. It may be deleted at any time.
 """
 
 import hashlib
@@ -9,15 +9,13 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 from torch import Tensor, nn
-
-from models.visavis.drawing import Drawing, Faces
-from models.visavis.fit import FRAME_PX
 
 if TYPE_CHECKING:
     import openvino
@@ -29,61 +27,73 @@ _SETTINGS: Final = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "
 logger = logging.getLogger(__name__)
 
 Backend = Literal["openvino", "eager"]
-Draw = Callable[[Faces, Tensor], Tensor]
-"""`Drawing.forward`, whoever runs it."""
+Tensors = Sequence[Tensor]
+Run = Callable[[Tensors, Tensors], tuple[Tensor, ...]]
+"""Runs a network on tensors that change with every call and on others that rarely do, all with a row per stream.
+
+Handing a tensor to OpenVINO takes some 50 us, so the second sequence is handed over again only when it is another
+object than in the call before.
+"""
 
 
-def engine(drawing: Drawing, backend: Backend, example: Faces) -> Draw:
-    """Make `drawing` ready to run without gradients.
+def engine(name: str, network: nn.Module, backend: Backend, moving: Tensors, fixed: Tensors = ()) -> Run:
+    """Make a network ready to run without gradients.
 
     Args:
-        drawing: In eval mode, on the CPU.
+        name: Of the kept export; differs for networks that differ in more than their weights.
+        network: In eval mode, on the CPU; takes `moving` and `fixed` as arguments and returns a tuple of tensors.
         backend: "openvino" compiles it for this processor, "eager" runs it as it stands.
-        example: One row of any identity, for the shapes.
+        moving: One row of each argument that changes, for the shapes.
+        fixed: One row of each that does not.
     """
-    return _openvino(drawing, example) if backend == "openvino" else torch.no_grad()(drawing)
+    return _openvino(name, network, moving, fixed) if backend == "openvino" else _eager(network)
 
 
-def _openvino(drawing: Drawing, example: Faces) -> Draw:
+def _eager(network: nn.Module) -> Run:
+    @torch.no_grad()
+    def run(moving: Tensors, fixed: Tensors) -> tuple[Tensor, ...]:
+        return network(*moving, *fixed)
+
+    return run
+
+
+def _openvino(name: str, network: nn.Module, moving: Tensors, fixed: Tensors) -> Run:
     import openvino  # most of a second to import: only who runs it pays
 
     core = openvino.Core()
-    kept = _kept_model(drawing, openvino.__version__)
-    model = core.read_model(kept) if kept.exists() else _export(drawing, example, kept)
-    request = core.compile_model(model, "CPU", _SETTINGS).create_infer_request()
+    kept = _kept_export(name, network, openvino.__version__)
+    model = core.read_model(kept) if kept.exists() else _export(network, [*moving, *fixed], kept)
+    compiled = core.compile_model(model, "CPU", _SETTINGS)
+    requests: list[openvino.InferRequest] = []  # one for each row, which remembers its fixed tensors
+    handed: list[Tensors] = []
 
-    def draw(faces: Faces, controls: Tensor) -> Tensor:
-        inputs = (controls, *faces.tensors().values())
-        frames = torch.empty(len(controls), 3, FRAME_PX, FRAME_PX)
-        for i in range(len(controls)):
-            row = request.infer([t[i : i + 1].numpy() for t in inputs], share_inputs=True, share_outputs=True)
-            frames[i] = torch.from_numpy(row[0][0])
-        return frames
+    def run(moving: Tensors, fixed: Tensors) -> tuple[Tensor, ...]:
+        rows: list[list[Tensor]] = []
+        for row in range(len(moving[0])):
+            if row == len(requests):
+                requests.append(compiled.create_infer_request())
+                handed.append(())
+            request = requests[row]
+            new = moving if handed[row] is fixed else [*moving, *fixed]
+            for place, tensor in enumerate(new):
+                shared = openvino.Tensor(tensor[row : row + 1].numpy(), shared_memory=True)
+                request.set_input_tensor(place, shared)
+            handed[row] = fixed  # keeps the memory alive
+            request.infer(share_outputs=True)
+            rows.append([torch.from_numpy(tensor.data.copy()) for tensor in request.output_tensors])
+        return tuple(column[0] if len(rows) == 1 else torch.cat(column) for column in zip(*rows, strict=True))
 
-    return draw
-
-
-class _Flat(nn.Module):
-    """`Drawing` with tensors as arguments, as tracing wants it."""
-
-    def __init__(self, drawing: Drawing, names: list[str]) -> None:
-        super().__init__()
-        self.drawing, self.names = drawing, names
-
-    def forward(self, controls: Tensor, *tensors: Tensor) -> Tensor:
-        return self.drawing(Faces.from_tensors(dict(zip(self.names, tensors, strict=True))), controls)
+    return run
 
 
-def _export(drawing: Drawing, example: Faces, kept: Path) -> "openvino.Model":
-    """Trace the drawing with fixed shapes and keep the result."""
+def _export(network: nn.Module, example: Tensors, kept: Path) -> "openvino.Model":
+    """Trace the network with fixed shapes and keep the result."""
     import openvino
 
-    tensors = example.tensors()
-    inputs = (torch.zeros(1, example.own.shape[1]), *tensors.values())
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns about shapes that are constants here
-        model = openvino.convert_model(_Flat(drawing, list(tensors)), example_input=inputs)
-    model.reshape({port: list(t.shape) for port, t in zip(model.inputs, inputs, strict=True)})
+        model = openvino.convert_model(network, example_input=tuple(example))
+    model.reshape({port: list(t.shape) for port, t in zip(model.inputs, example, strict=True)})
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
@@ -96,15 +106,21 @@ def _export(drawing: Drawing, example: Faces, kept: Path) -> "openvino.Model":
     return model
 
 
-def _kept_model(drawing: Drawing, version: str) -> Path:
-    """Where the export of exactly this drawing belongs."""
+def _kept_export(name: str, network: nn.Module, version: str) -> Path:
+    """Where the export of exactly this network belongs."""
     digest = hashlib.sha256(f"{version} {torch.__version__}".encode())
+    digest.update(_source())
+    for tensor in network.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return folder / "visavis" / "openvino" / f"{name}-{digest.hexdigest()[:20]}.xml"
+
+
+@cache
+def _source() -> bytes:
+    """A hash of the code and of the rig, which ends up in the exports as constants."""
     here = Path(__file__).parent
+    digest = hashlib.sha256((here / "weights" / "rig.safetensors").read_bytes())
     for path in [*sorted(here.glob("*.py")), *sorted((here.parents[1] / "kernels" / "splat").glob("*.py"))]:
         digest.update(path.read_bytes())
-    digest.update((here / "weights" / "rig.safetensors").read_bytes())
-    digest.update(str(drawing.regions).encode())
-    for tensor in drawing.state_dict().values():
-        digest.update(tensor.numpy().tobytes())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "visavis" / "openvino" / f"{digest.hexdigest()[:20]}.xml"
+    return digest.digest()

@@ -22,7 +22,7 @@ from models.visavis.tensor_fields import TensorFields
 Size = tuple[int, int]
 Region = Literal["mouth", "eyes"]
 
-PATCH_PX: Final[dict[Region, Size]] = {"mouth": (64, 88), "eyes": (56, 128)}
+PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (56, 128)}
 """Height and width of the patch that is painted around each region; multiples of 8."""
 
 _GRID: Final = FRAME_PX // 2
@@ -315,7 +315,7 @@ def _nearness(points: Tensor) -> Tensor:
 
 
 def _in_front(weight: Tensor) -> Tensor:
-    """1 where a cell shows the surface around it, 0 where it shows through a gap what lies behind, from summed weights."""
+    """1 where a cell shows the surface around it, 0 where a gap shows what lies behind; from the sums of weights."""
     depth = weight.clamp(min=1e-20).log() / _DEPTH_SHARPNESS
     return (_closed(depth) - depth < _BEHIND_PX).to(weight.dtype)
 

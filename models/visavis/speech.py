@@ -32,7 +32,7 @@ class SpeechState:
 
     Attributes:
         heard: Embeddings of the last stretches of 40 ms, oldest first, [B, PLACES - 1, EMBEDDING], float32.
-        hidden: Recurrent state, [1, B, HIDDEN], float32.
+        hidden: Recurrent state, [B, HIDDEN], float32.
         voice: How surely the newest frame is speech, [B], float32, 0 to 1. An output, for idle life and meters.
     """
 
@@ -43,8 +43,14 @@ class SpeechState:
     def reset(self, rows: Tensor) -> None:
         """Forget the streams where `rows` [B] (bool) is true. In place: CUDA-graph safe."""
         self.heard.masked_fill_(rows[:, None, None], 0.0)
-        self.hidden.masked_fill_(rows[None, :, None], 0.0)
+        self.hidden.masked_fill_(rows[:, None], 0.0)
         self.voice.masked_fill_(rows, 0.0)
+
+    def follow(self, voice: Tensor, heard: Tensor, hidden: Tensor) -> None:
+        """Take over what a step gave, in place."""
+        self.voice.copy_(voice)
+        self.heard.copy_(heard)
+        self.hidden.copy_(hidden)
 
 
 class SpeechNet(nn.Module):
@@ -93,7 +99,7 @@ class SpeechNet(nn.Module):
         device = next(self.parameters()).device
         return SpeechState(
             torch.zeros(batch, _PLACES - 1, self.EMBEDDING, device=device),
-            torch.zeros(1, batch, self.HIDDEN, device=device),
+            torch.zeros(batch, self.HIDDEN, device=device),
             torch.zeros(batch, device=device),
         )
 
@@ -107,29 +113,36 @@ class SpeechNet(nn.Module):
         Returns:
             Values of `rig.SPEECH`, [B, 19], float32, 0 to 1; all 0 is the person at rest with lips closed.
         """
-        controls, voice = self._run(features.values[:, None], features.lookahead_ms, state)
-        state.voice.copy_(voice[:, 0].detach())
-        return controls[:, 0]
+        controls, *memory = self.advance(features.values, features.lookahead_ms, state.heard, state.hidden)
+        state.follow(*(part.detach() for part in memory))
+        return controls
+
+    def advance(self, values: Tensor, lookahead_ms: Tensor, heard: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+        """`step` without side effects: hops [B, 4, 80], look-ahead [B] and the state's tensors to controls [B, 19],
+        belief in speech [B] and the new state's tensors."""
+        controls, voice, heard, hidden = self._run(values[:, None], lookahead_ms, heard, hidden)
+        return controls[:, 0], voice[:, 0], heard, hidden
 
     def forward(self, values: Tensor, lookahead_ms: Tensor) -> tuple[Tensor, Tensor]:
         """Whole clips: hops [B, F, 4, 80] and look-ahead [B] to controls [B, F, 19] and belief in speech [B, F]."""
-        return self._run(values, lookahead_ms, self.init_state(values.shape[0]))
+        fresh = self.init_state(values.shape[0])
+        return self._run(values, lookahead_ms, fresh.heard, fresh.hidden)[:2]
 
-    def _run(self, values: Tensor, lookahead_ms: Tensor, state: SpeechState) -> tuple[Tensor, Tensor]:
+    def _run(
+        self, values: Tensor, lookahead_ms: Tensor, heard: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch, frames = values.shape[:2]
         new = self.embed(_level_apart(values.flatten(0, 1))).view(batch, frames, -1)
-        heard = torch.cat([state.heard, new], 1)  # [B, PLACES - 1 + F, EMBEDDING]
+        heard = torch.cat([heard, new], 1)  # [B, PLACES - 1 + F, EMBEDDING]
         newest = (lookahead_ms / FRAME_MS).round().clamp(0, _AHEAD)  # its place after the frame, [B]
         around = self._place(heard, newest.long(), frames)
         code = _lookahead_code(lookahead_ms, newest)[:, None].expand(batch, frames, _CODE)
         seen = self.window(torch.cat([around, code], -1))
-        remembered, hidden = self.memory(seen, state.hidden.clone())
-        state.heard.copy_(heard[:, frames:].detach())
-        state.hidden.copy_(hidden.detach())
+        remembered, final = self.memory(seen, hidden[None])
         out = self.head(torch.cat([seen, remembered], -1))  # [B, F, 19 + 1]
         voice = torch.sigmoid(out[..., -1])
         gate = ((voice - self.GATE_SHUT) / (self.GATE_OPEN - self.GATE_SHUT)).clamp(0.0, 1.0).detach()
-        return gate[..., None] * _within_limits(out[..., :-1] * self.TYPICAL), voice
+        return gate[..., None] * _within_limits(out[..., :-1] * self.TYPICAL), voice, heard[:, frames:], final[0]
 
     @staticmethod
     def _place(heard: Tensor, newest: Tensor, frames: int) -> Tensor:
@@ -158,3 +171,15 @@ def _lookahead_code(lookahead_ms: Tensor, newest: Tensor) -> Tensor:
     share = lookahead_ms / MAX_LOOKAHEAD_MS
     left = lookahead_ms / FRAME_MS - newest
     return torch.stack([share * 2 - 1, torch.cos(torch.pi * share * 1.5), torch.cos(torch.pi * share * 3), left], -1)
+
+
+class SpeechStep(nn.Module):
+    """`SpeechNet.advance` as a module, for export."""
+
+    def __init__(self, net: SpeechNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, values: Tensor, lookahead_ms: Tensor, heard: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+        """See `SpeechNet.advance`."""
+        return self.net.advance(values, lookahead_ms, heard, hidden)

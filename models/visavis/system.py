@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.audio.log_mel import BANDS, HOPS_PER_FRAME
 from models.errors import IdentityError
 from models.rig import CONTROLS, SPEECH, clamp, columns
 from models.system import AudioFeatures, ControlBatch, IdentityState
@@ -20,7 +21,7 @@ from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_b
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, blinks, mean_shape
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet
-from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState
+from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState, SpeechStep
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "renderer.safetensors"
 IDENTITY_FORMAT: Final = 3
@@ -55,9 +56,14 @@ class Visavis:
         self._geometry = Geometry(rig)
         with torch.no_grad():
             blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, PHOTO_PX, PHOTO_PX), mean_shape())
+        fixed, controls = tuple(blank.tensors().values()), [torch.zeros(1, len(CONTROLS))]
         every, mouth = (Drawing(self._geometry, net.eval(), lids=lids) for lids in (True, False))
-        self._draw_all, self._draw_mouth = engine(every, backend, blank), engine(mouth, backend, blank)
-        self._stacked: tuple[list[IdentityState], Faces] | None = None
+        self._draw_all = engine("mouth-and-eyes", every, backend, controls, fixed)
+        self._draw_mouth = engine("mouth", mouth, backend, controls, fixed)
+        fresh = self._speech.init_state(1)
+        sound = [torch.zeros(1, HOPS_PER_FRAME, BANDS), torch.zeros(1), fresh.heard, fresh.hidden]
+        self._listen = engine("speech", SpeechStep(self._speech), backend, sound)
+        self._stacked: tuple[list[IdentityState], Faces, tuple[Tensor, ...]] | None = None
 
     @classmethod
     def load(cls, backend: Backend = "openvino", path: Path = WEIGHTS) -> "Visavis":
@@ -96,28 +102,31 @@ class Visavis:
         self, identities: list[IdentityState], features: AudioFeatures, controls: ControlBatch, state: VisavisState
     ) -> Tensor:
         """Draw the next frame of each stream. See `System.step`."""
+        voice = (features.values, features.lookahead_ms, state.speech.heard, state.speech.hidden)
+        spoken, *memory = self._listen(voice, ())
+        state.speech.follow(*memory)
         wanted = controls.values.clone()
-        wanted[:, _SPEECH] += self._speech.step(features, state.speech) * controls.lip_gain[:, None]
+        wanted[:, _SPEECH] += spoken * controls.lip_gain[:, None]
         return self.draw(identities, clamp(wanted))
 
     def draw(self, identities: list[IdentityState], controls: Tensor) -> Tensor:
         """Draw each identity under its controls [B, 57], [B, 3, 256, 256], -1 to 1."""
-        faces = self._faces(identities)
+        faces, tensors = self._faces(identities)
         lids = (blinks(faces.shape, controls) - blinks(faces.shape, faces.own)).abs().amax()
         draw = self._draw_all if lids > _LIDS_STILL else self._draw_mouth
-        return draw(faces, controls)
+        return draw((controls,), tensors)[0]
 
-    def _faces(self, identities: list[IdentityState]) -> Faces:
+    def _faces(self, identities: list[IdentityState]) -> tuple[Faces, tuple[Tensor, ...]]:
         """Stack the rows; the last stack is kept, since who sits in which row rarely changes."""
         if self._stacked and [id(i) for i in self._stacked[0]] == [id(i) for i in identities]:
-            return self._stacked[1]
+            return self._stacked[1:]
         for identity in identities:
             if (identity.system, identity.version) != (self.name, self.identity_version):
                 raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
         names = identities[0].tensors
         faces = Faces.from_tensors({name: torch.stack([i.tensors[name] for i in identities]) for name in names})
-        self._stacked = (list(identities), faces)
-        return faces
+        self._stacked = (list(identities), faces, tuple(faces.tensors().values()))
+        return self._stacked[1:]
 
 
 def with_margin(box: Box) -> Box:

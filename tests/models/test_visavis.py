@@ -95,11 +95,36 @@ def test_openvino_draws_what_torch_draws(eager, nobody):
         assert off.mean() < 1e-4
 
 
+def test_openvino_hears_what_torch_hears(eager, nobody):
+    torch.manual_seed(2)
+    fast = Visavis.load("openvino")
+    states = eager.init_state(1), fast.init_state(1)
+    for _ in range(20):
+        loud = AudioFeatures(torch.rand(1, 4, 80) * 2, torch.tensor([80.0]))
+        for system, state in zip((eager, fast), states, strict=True):
+            system.step([nobody], loud, ControlBatch(torch.zeros(1, 57), torch.ones(1)), state)
+    for name in ("heard", "hidden", "voice"):
+        one, other = (getattr(state.speech, name) for state in states)
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_openvino_does_not_draw_the_face_before(eager, nobody, picture):
+    fast = Visavis.load("openvino")
+    other = eager.bind(
+        with_margin(255 - picture), Shape.from_tensors({name: t[0] for name, t in mean_shape().tensors().items()})
+    )
+    frames = [draw(fast, identity) for identity in (nobody, other, nobody)]
+    torch.testing.assert_close(frames[0], frames[2], atol=0, rtol=0)
+    assert (frames[1] - frames[0]).abs().mean() > 0.2
+    both = fast.draw([nobody, other], rig.vector({})[None].repeat(2, 1))
+    torch.testing.assert_close(both, torch.stack(frames[:2]), atol=0, rtol=0)
+
+
 def test_painting_the_mouth_alone_is_the_same_picture_where_no_lid_moved(eager, nobody):
-    faces = eager._faces([nobody])
+    _, tensors = eager._faces([nobody])
     for controls in ({"jawOpen": 0.3}, {"mouthPucker": 0.8, "headYaw": 8}, {"gazeYaw": 10}):
         vector = rig.vector(controls)[None]
-        off = (eager._draw_mouth(faces, vector) - eager._draw_all(faces, vector)).abs()
+        off = (eager._draw_mouth([vector], tensors)[0] - eager._draw_all([vector], tensors)[0]).abs()
         assert off.max() == 0
 
 
