@@ -36,7 +36,7 @@ export interface CallChoice {
 export interface CallListener {
   /** The state, the identity or a measured number in `hook` changed. */
   changed(): void;
-  /** Microphone level, about 47 times a second. */
+  /** Microphone level, about 12 times a second. */
   level(dbfs: number): void;
   /** The server has something to say: `message` to the person, `code` to the program. */
   notice(notice: { code: string; message: string }): void;

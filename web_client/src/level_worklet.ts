@@ -1,6 +1,6 @@
 /**
  * Runs in the audio thread: measures the microphone's level and finds onsets. Sends a
- * `LevelReport` at each onset and at least every 1024 samples.
+ * `LevelReport` at each onset and at least every 4096 samples.
  */
 import { OnsetDetector } from "./onset_detector";
 
@@ -20,7 +20,7 @@ export interface LevelReport {
   onset_s: number | null;
 }
 
-const REPORT_SAMPLES = 1024;
+const REPORT_SAMPLES = 4096; // 12 reports a second: each makes the browser paint a frame
 
 class LevelProcessor extends AudioWorkletProcessor {
   readonly #detector = new OnsetDetector(sampleRate);

@@ -83,7 +83,7 @@ export function decibels(rms: number): number {
 }
 
 export interface MeterEvents {
-  /** About 47 times a second. */
+  /** About 12 times a second. */
   onLevel(dbfs: number): void;
   /** Speech began; `at` is when that sample reached the page. */
   onOnset(at: Milli): void;
