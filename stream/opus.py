@@ -75,7 +75,8 @@ class Downsampler:
     def __init__(self) -> None:
         n = np.arange(TAPS) - (TAPS - 1) / 2
         taps = np.sinc(2 * CUTOFF_HZ / OPUS_HZ * n) * np.blackman(TAPS)
-        self._taps = (taps / taps.sum()).astype(np.float32)
+        taps = (taps / taps.sum()).astype(np.float32)
+        self._phases = [taps[phase::DOWN][::-1].copy() for phase in range(DOWN)]
         self._tail = np.zeros(TAPS - DOWN, np.float32)
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,5 +87,5 @@ class Downsampler:
         self._tail = line[line.size - self._tail.size :]
         if not samples.size:
             return samples
-        windows = np.lib.stride_tricks.sliding_window_view(line, TAPS)[::DOWN]
-        return windows @ self._taps
+        parts = [np.convolve(line[phase::DOWN], taps, "valid") for phase, taps in enumerate(self._phases)]
+        return parts[0] + parts[1] + parts[2]
