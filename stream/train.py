@@ -26,20 +26,24 @@ def train(config: TrainConfig) -> int:
 
 
 def commands(stage: str, data: Path, out: Path) -> Iterator[list[str]]:
-    """The modules of one stage with their options, in order. What one writes another reads."""
+    """The modules of one stage with their options, in order: those of the bundled weights. What one writes another
+    reads."""
     match stage:
         case "pairs":
             yield ["models.training.build_rig", "--data", str(data), "--out", str(out / "rig.safetensors")]
             yield ["models.training.pairs", "--data", str(data), "--out", str(out / "pairs")]
+            yield ["models.training.grid_frames", "--data", str(data), "--out", str(out / "pairs")]
         case "landmarks":
             weights = out / "landmarks.safetensors"
-            yield ["models.training.train_landmarks", "--data", str(data), "--out", str(weights)]
+            length = ["--steps", "2400", "--batch", "32"]
+            yield ["models.training.train_landmarks", "--data", str(data), "--out", str(weights), *length]
         case "speech":
             corpus = out / "speech"
             yield ["models.training.speech_corpus", "--data", str(data), "--out", str(corpus)]
-            yield ["models.training.train_speech", "--corpus", str(corpus), "--out", str(out / "speech.safetensors")]
+            where = ["--corpus", str(corpus), "--out", str(out / "speech.safetensors")]
+            yield ["models.training.train_speech", *where, "--minutes", "33"]
         case _:
             squeezenet = data / FEATURE_WEIGHTS
             features = ["--squeezenet", str(squeezenet)] if squeezenet.is_file() else []
             where = ["--pairs", str(out / "pairs"), "--out", str(out / "renderer")]
-            yield ["models.training.train_renderer", *where, *features]
+            yield ["models.training.train_renderer", *where, *features, "--minutes", "150", "--rate", "2e-3"]

@@ -67,7 +67,7 @@ def loss(controls: Tensor, voice: Tensor, batch: Batch) -> Tensor:
     apart = (controls[..., SPEECH.index("jawOpen")] - controls[..., SPEECH.index("mouthClose")]).clamp_min(0.0)
     seal = known * batch.sealed * apart / _CLOSED_SCALE
     belief = known * F.binary_cross_entropy(voice.clamp(1e-5, 1 - 1e-5), batch.speaking, reduction="none")
-    return value.mean() + 0.5 * velocity.mean() + 0.15 * seal.mean() + 0.3 * belief.mean()
+    return value.mean() + 0.5 * velocity.mean() + 0.1 * seal.mean() + 0.3 * belief.mean()
 
 
 def train(config: TrainConfig) -> SpeechNet:

@@ -154,7 +154,7 @@ def test_train_runs_the_stages_in_order_and_stops_at_the_first_failure(tmp_path,
     monkeypatch.setattr(train.subprocess, "run", run)
     assert train.train(TrainConfig(tmp_path, tmp_path / "out")) == 1
     modules = [name.removeprefix("models.training.") for name in ran]
-    assert modules == ["build_rig", "pairs", "train_landmarks", "speech_corpus", "train_speech"]
+    assert modules == ["build_rig", "pairs", "grid_frames", "train_landmarks", "speech_corpus", "train_speech"]
     assert (tmp_path / "out").is_dir()
 
 
