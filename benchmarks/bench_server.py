@@ -22,6 +22,7 @@ from stream.probe_report import Percentiles, Report
 MIC_TO_SCREEN_P50_MS: Final = 154.0
 MIC_TO_SCREEN_P95_MS: Final = 200.0
 LATE_PERCENT: Final = 0.5
+CLOSED_MS: Final = 200.0
 DRIFT_MS: Final = 20.0
 OFFSET_MS: Final = 40.0
 RESIDENT_MB: Final = 1200.0
@@ -75,6 +76,7 @@ def _probe_rows(result: Report) -> list[Row]:
         row("mic to screen", result.mic_to_screen_ms, MIC_TO_SCREEN_P50_MS),
         row("mic to screen, p95", result.mic_to_screen_ms, MIC_TO_SCREEN_P95_MS, "p95"),
         row("mic to first motion", result.first_motion_ms),
+        row("speech end to mouth at rest", result.closed_after_ms, CLOSED_MS, "p95"),
         row("mic to screen, every frame", result.media_to_screen_ms),
         row("A/V offset, size", result.av_abs_offset_ms, OFFSET_MS, "p95"),
         value("A/V drift", "ms", abs(result.av_drift_ms) if result.av_drift_ms is not None else None, DRIFT_MS),
