@@ -30,13 +30,14 @@ def room_noise(draw: Draw, samples: int) -> Sound:
 
 
 def hum(draw: Draw, samples: int) -> Sound:
-    """Mains hum of 50 or 60 Hz with a random set of harmonics that breathe slowly."""
+    """Mains hum of 50 or 60 Hz with a random set of harmonics that breathe slowly, the low ones mostly louder."""
     time_s = np.arange(samples) / SAMPLE_RATE_HZ
-    base_hz = draw.choice([50.0, 60.0])
+    base_hz, fall = draw.choice([50.0, 60.0]), draw.uniform(0.0, 1.5)
     out = np.zeros(samples)
-    for harmonic in draw.choice(np.arange(1, 16), 5, replace=False):
+    for harmonic in draw.choice(np.arange(1, draw.integers(6, 17)), 5, replace=False):
         breath = 1.0 + 0.3 * np.sin(2 * np.pi * draw.uniform(0.1, 2.0) * time_s + draw.uniform(0, 6.28))
-        out += draw.uniform(0, 1) * breath * np.sin(2 * np.pi * base_hz * harmonic * time_s + draw.uniform(0, 6.28))
+        loud = draw.uniform(0, 1) * harmonic**-fall
+        out += loud * breath * np.sin(2 * np.pi * base_hz * harmonic * time_s + draw.uniform(0, 6.28))
     return _unit(out)
 
 
@@ -64,7 +65,7 @@ def clicks(draw: Draw, samples: int) -> Sound:
     return _unit(out)
 
 
-BACKGROUNDS: Final[tuple[Callable[[Draw, int], Sound], ...]] = (white, room_noise, room_noise, hum, tones, clicks)
+BACKGROUNDS: Final[tuple[Callable[[Draw, int], Sound], ...]] = (white, room_noise, room_noise, hum, hum, tones, clicks)
 
 
 def room(draw: Draw, sound: Sound) -> Sound:

@@ -87,8 +87,10 @@ def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | 
     base = person(geometry.rig, batch.shape)
     photo = F.pad(photo, [MARGIN_PX] * 4, mode="replicate")  # the pairs have no margin
     prior = geometry.predict(photo, binding, batch.shape, batch.controls, base)
-    patches = {region: geometry.patch(photo, binding, prior, region) for region in PATCH_PX}
-    wanted = {region: cut(truth, patch.corner, *PATCH_PX[region]) for region, patch in patches.items()}
+    patches: dict[Region, Patch] = {region: geometry.patch(photo, binding, prior, region) for region in PATCH_PX}
+    wanted: dict[Region, Tensor] = {
+        region: cut(truth, patch.corner, *PATCH_PX[region]) for region, patch in patches.items()
+    }
     return Example(photo, binding.mouth, condition(batch.shape, own, batch.controls), patches, wanted)
 
 
