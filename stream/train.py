@@ -41,7 +41,7 @@ def commands(stage: str, data: Path, out: Path) -> Iterator[list[str]]:
             corpus = out / "speech"
             yield ["models.training.speech_corpus", "--data", str(data), "--out", str(corpus)]
             where = ["--corpus", str(corpus), "--out", str(out / "speech.safetensors")]
-            yield ["models.training.train_speech", *where, "--minutes", "33"]
+            yield ["models.training.train_speech", *where, "--minutes", "41"]
         case _:
             squeezenet = data / FEATURE_WEIGHTS
             features = ["--squeezenet", str(squeezenet)] if squeezenet.is_file() else []
