@@ -106,8 +106,8 @@ async def _visit(url: str, times: int) -> None:
         track = await asyncio.wait_for(pictures.get(), 10)
         for _ in range(10):
             await asyncio.wait_for(track.recv(), 10)
+        await asyncio.to_thread(_delete, f"{url}/v1/sessions/{answer['id']}")  # a peer that left ends it by itself
         await peer.close()
-        await asyncio.to_thread(_delete, f"{url}/v1/sessions/{answer['id']}")
 
 
 class Hum(AudioStreamTrack):

@@ -1,6 +1,7 @@
 """The sessions that are open, and how many may be."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -93,3 +94,4 @@ class SessionRegistry:
         finally:
             del self._sessions[session.id]
             del self._tasks[session.id]
+            gc.collect()  # a peer connection is a web of cycles; quick, since `Service` froze all that was there before

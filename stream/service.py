@@ -1,6 +1,7 @@
 """One server from start to stop: loads the system, warms it up, and knows everything that the routes need."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -159,6 +160,8 @@ class Service:
             if self._on_failure is not None:
                 self._on_failure()
             return
+        gc.collect()
+        gc.freeze()  # what lives as long as the server is never searched again: that takes longer than a picture may
         self._ready = True
         self._settled.set()
         logger.info("ready after %.1f s, system %s", time.monotonic() - started_s, system.name)
