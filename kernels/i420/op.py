@@ -1,7 +1,6 @@
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kernels.errors import ShapeError
@@ -38,10 +37,11 @@ def rgb_to_i420(rgb: Tensor) -> Tensor:
     batch, _, height, width = rgb.shape
     matrix = torch.tensor(_MATRIX, dtype=torch.float32, device=rgb.device)
     full = rgb.float().clamp(-1, 1)
-    half = F.avg_pool2d(full, 2)  # the conversion is linear, so means may be taken first
+    rows = full[:, :, ::2] + full[:, :, 1::2]
+    quads = rows[..., ::2] + rows[..., 1::2]  # the conversion is linear, so sums may be taken first
     out = rgb.new_empty((batch, height * width * 3 // 2), dtype=torch.uint8)
     y = torch.baddbmm(matrix[:1, 3:] + 0.5, matrix[:1, :3].expand(batch, 1, 3), full.flatten(2))
-    uv = torch.baddbmm(matrix[1:, 3:] + 0.5, matrix[1:, :3].expand(batch, 2, 3), half.flatten(2))
+    uv = torch.baddbmm(matrix[1:, 3:] + 0.5, matrix[1:, :3].expand(batch, 2, 3) / 4, quads.flatten(2))
     out[:, : height * width] = y.view(batch, -1)  # to uint8 by truncation, and all values are positive
     out[:, height * width :] = uv.reshape(batch, -1)
     return out.view(batch, height * 3 // 2, width)
