@@ -47,6 +47,8 @@ SPEECH: Final = (
 )
 """The controls that speech moves: what an audio-to-rig net predicts, in this order."""
 
+_RANGE: Final = torch.tensor([LIMITS[name] for name in CONTROLS]).T.contiguous()
+
 
 def vector(values: Mapping[str, float]) -> Tensor:
     """A control vector [K] (float32) from named values, zero elsewhere, clamped to `LIMITS`.
@@ -70,5 +72,5 @@ def columns(names: Iterable[str]) -> list[int]:
 
 def clamp(controls: Tensor) -> Tensor:
     """Control vectors [..., K] brought inside `LIMITS`."""
-    limits = torch.tensor([LIMITS[name] for name in CONTROLS], dtype=controls.dtype, device=controls.device)
-    return controls.clamp(limits[:, 0], limits[:, 1])
+    low, high = _RANGE.to(controls)
+    return controls.clamp(low, high)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from models.rig import BLENDSHAPES, INDEX
+from models.rig import BLENDSHAPES, CONTROLS, INDEX
 from models.visavis.tensor_fields import TensorFields
 
 RIG_FILE: Final = Path(__file__).parent / "weights" / "rig.safetensors"
@@ -28,6 +28,45 @@ LID_GAZE_DEG: Final = 30.0
 
 BLINK: Final = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
 _CONTOURS: Final = ("inner_lip", "mouth_hole", "eye_left", "eye_right", "iris_left", "iris_right")
+
+
+# Rotations about x, y and z: what stays, what goes with the cosine and what with the sine of yaw, pitch and roll.
+_TURNS: Final = torch.tensor(
+    [
+        [[[0, 0, 0], [0, 1, 0], [0, 0, 0]], [[1, 0, 0], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0], [0, 0, 1]]],
+        [[[1, 0, 0], [0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 0], [0, 0, 0]]],
+        [[[0, 0, 1], [0, 0, 0], [-1, 0, 0]], [[0, 0, 0], [0, 0, 1], [0, -1, 0]], [[0, 1, 0], [-1, 0, 0], [0, 0, 0]]],
+    ],
+    dtype=torch.float32,
+)
+
+_LOOKS: Final = {"Up": ("gazePitch", 1), "Down": ("gazePitch", -1), "Out": ("gazeYaw", 1), "In": ("gazeYaw", -1)}
+# of the left eye; the right eye's out and in are mirrored
+
+
+def _eye_tables() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What eyes and lids have to do with each other, as matrices.
+
+    Returns:
+        The blink shape of each eye, [2, 52]; the eyeLook shapes of each eye, [2, 52]; how the controls move the lids
+        through the eyeLook shapes, [57, 52]; how they turn the eyeballs, [57, 4] (yaw, pitch of left, then right).
+    """
+    blink, lids = torch.zeros(2, len(BLENDSHAPES)), torch.zeros(2, len(BLENDSHAPES))
+    follow, gaze = torch.zeros(len(CONTROLS), len(BLENDSHAPES)), torch.zeros(len(CONTROLS), 4)
+    for eye, side in enumerate(("Left", "Right")):
+        blink[eye, BLINK[eye]] = 1.0
+        for axis, name in enumerate(("gazeYaw", "gazePitch")):
+            gaze[INDEX[name], 2 * eye + axis] = 1.0
+        for look, (name, sign) in _LOOKS.items():
+            way = -sign if eye == 1 and name == "gazeYaw" else sign
+            shape = INDEX[f"eyeLook{look}{side}"]
+            lids[eye, shape] = 1.0
+            follow[INDEX[name], shape] = way / LID_GAZE_DEG
+            gaze[shape, 2 * eye + (name == "gazePitch")] = way * LID_GAZE_DEG
+    return blink, lids, follow, gaze
+
+
+_BLINKS, _LIDS, _FOLLOW, _GAZE = _eye_tables()
 
 
 class Part(IntEnum):
@@ -178,16 +217,9 @@ def rotation(angles_deg: Tensor) -> Tensor:
     Yaw first, then pitch, then roll, in the rig's frame (y up): a positive yaw turns the face to the picture's right,
     a positive pitch lifts the chin, a positive roll tilts the head clockwise.
     """
-    yaw, pitch, roll = (angles_deg * (torch.pi / 180.0)).unbind(-1)
-    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
-    cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), -pitch.sin(), roll.cos(), -roll.sin()
-
-    def matrix(*entries: Tensor) -> Tensor:
-        return torch.stack(entries, -1).unflatten(-1, (3, 3))
-
-    turn = matrix(cy, zero, sy, zero, one, zero, -sy, zero, cy)
-    nod = matrix(one, zero, zero, zero, cp, -sp, zero, sp, cp)
-    tilt = matrix(cr, -sr, zero, sr, cr, zero, zero, zero, one)
+    angles = (angles_deg * (torch.pi / 180.0))[..., None, None]
+    still, cosine, sine = (part.to(angles) for part in _TURNS)
+    turn, nod, tilt = (still + angles.cos() * cosine + angles.sin() * sine).unbind(-3)
     return tilt @ nod @ turn
 
 
@@ -217,21 +249,10 @@ def weights(shape: Shape, controls: Tensor) -> Tensor:
 
     The lids are lifted and lowered by the gaze only as far as the eye is open, so a blink closes whatever the gaze.
     """
-    rest = _rows(shape.rest)
-    asked = controls[:, : len(BLENDSHAPES)]
-    out = (rest + asked).clone()
-    out[:, BLINK] = rest[:, BLINK] + blinks(shape, controls)
-    yaw, pitch = (controls[:, INDEX["gazeYaw"]] / LID_GAZE_DEG, controls[:, INDEX["gazePitch"]] / LID_GAZE_DEG)
-    open_left, open_right = (1.0 - asked[:, BLINK].clamp(0.0, 1.0)).unbind(1)
-    for names, amount in (
-        (("eyeLookUpLeft", "eyeLookUpRight"), pitch),
-        (("eyeLookDownLeft", "eyeLookDownRight"), -pitch),
-        (("eyeLookOutLeft", "eyeLookInRight"), yaw),
-        (("eyeLookInLeft", "eyeLookOutRight"), -yaw),
-    ):
-        for name, opening in zip(names, (open_left, open_right), strict=True):
-            out[:, INDEX[name]] = rest[:, INDEX[name]] + (asked[:, INDEX[name]] + amount.clamp(min=0.0)) * opening
-    return out
+    blink, lids, follow = (table.to(controls) for table in (_BLINKS, _LIDS, _FOLLOW))
+    asked = controls[:, : len(BLENDSHAPES)] * (1.0 - blink.sum(0)) + blinks(shape, controls) @ blink
+    followed = asked + (controls @ follow).clamp(min=0.0)
+    return _rows(shape.rest) + followed * (1.0 - controls[:, BLINK].clamp(0.0, 1.0) @ lids)
 
 
 def gaze(shape: Shape, controls: Tensor) -> Tensor:
@@ -239,17 +260,8 @@ def gaze(shape: Shape, controls: Tensor) -> Tensor:
 
     The eyeLook blendshapes turn the eyeballs too, `LID_GAZE_DEG` at weight 1, as ARKit means them.
     """
-
-    def look(name: str) -> Tensor:
-        return controls[:, INDEX[name]] * LID_GAZE_DEG
-
-    yaw = torch.stack(
-        [look("eyeLookOutLeft") - look("eyeLookInLeft"), look("eyeLookInRight") - look("eyeLookOutRight")], 1
-    )
-    pitch = torch.stack([look(f"eyeLookUp{side}") - look(f"eyeLookDown{side}") for side in ("Left", "Right")], 1)
-    both = controls[:, None, [INDEX["gazeYaw"], INDEX["gazePitch"]]]
     own = shape.gaze_deg if shape.gaze_deg.dim() == 3 else shape.gaze_deg[None]
-    return own + both + torch.stack([yaw, pitch], 2)
+    return own + (controls @ _GAZE.to(controls)).unflatten(1, (2, 2))
 
 
 def pose(rig: Rig, shape: Shape, controls: Tensor, base: Tensor | None = None) -> Tensor:
@@ -267,14 +279,24 @@ def pose(rig: Rig, shape: Shape, controls: Tensor, base: Tensor | None = None) -
     """
     base = person(rig, shape) if base is None else base
     vertices = base + (weights(shape, controls) @ rig.expression.flatten(1)).unflatten(-1, (-1, 3))
-    if any(len(ball) for ball in rig.eyeballs):  # writing into a slice is slow once exported
-        centres, turned = eye_centres(rig, shape), rotation(functional.pad(gaze(shape, controls), (0, 1)))
-        for eye, ball in enumerate(rig.eyeballs):
-            centre = centres[:, eye, None]
-            vertices[:, ball] = (base[:, ball] - centre) @ turned[:, eye].transpose(-1, -2) + centre
+    for eye, ball in enumerate(rig.eyeballs):
+        if len(ball):
+            vertices[:, ball] = turn_eyes(rig, shape, controls, base[:, None, ball])[:, eye]
+    return turn_head(shape, controls, vertices)
+
+
+def turn_eyes(rig: Rig, shape: Shape, controls: Tensor, points: Tensor) -> Tensor:
+    """Points that sit in the left and in the right eyeball, [B, 2, N, 3] cm (or [B, 1, N, 3] for both), as it looks."""
+    centres = eye_centres(rig, shape)[:, :, None]
+    turned = rotation(functional.pad(gaze(shape, controls), (0, 1)))
+    return (points - centres) @ turned.transpose(-1, -2) + centres
+
+
+def turn_head(shape: Shape, controls: Tensor, points: Tensor) -> Tensor:
+    """Points of the rig's frame [B, N, 3] under the head's pose, in px like `pose`'s."""
     angles = _rows(shape.angles_deg) + controls[:, [INDEX["headYaw"], INDEX["headPitch"], INDEX["headRoll"]]]
-    neck = torch.tensor(NECK_CM, dtype=base.dtype, device=base.device)
-    flip = torch.tensor([1.0, -1.0, 1.0], dtype=base.dtype, device=base.device)
+    neck = torch.tensor(NECK_CM, dtype=points.dtype, device=points.device)
+    flip = torch.tensor([1.0, -1.0, 1.0], dtype=points.dtype, device=points.device)
     to_px = shape.scale_px_per_cm.reshape(-1, 1, 1) * flip
     centre_px = functional.pad(_rows(shape.centre_px), (0, 1))[:, None]
-    return ((vertices - neck) @ rotation(angles).transpose(-1, -2)) * to_px + centre_px
+    return ((points - neck) @ rotation(angles).transpose(-1, -2)) * to_px + centre_px
