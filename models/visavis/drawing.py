@@ -1,6 +1,7 @@
-"""From controls to a frame: geometry, painter and blend in one module that can be exported."""
+"""From controls to a frame: geometry and painter in one module that can be exported, and the blend."""
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Final
 
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.rig import ANGLES
-from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region, cut, paste
+from models.visavis.geometry import Binding, Geometry, Region
 from models.visavis.ict import Shape, person
 from models.visavis.renderer import IdentityEncoder, PatchNet, condition, inner
 
@@ -68,28 +69,49 @@ FACES: Final = (
 
 
 class Drawing(nn.Module):
-    """Draws faces under their controls: the rig's warp, with the mouth painted, and with `lids` the eyes as well."""
+    """Draws faces under their controls: the rig's warp, and what is painted of the mouth, with `lids` of the eyes too.
+
+    `blend` puts the two together. It is no part of this module: exported, writing a patch costs ten times as much.
+    """
 
     def __init__(self, geometry: Geometry, net: PatchNet, *, lids: bool = True) -> None:
         super().__init__()
         self.geometry, self.net = geometry, net
         self.regions: tuple[Region, ...] = ("mouth", "eyes") if lids else ("mouth",)
-        self.shares = {region: _share(*PATCH_PX[region]) for region in self.regions}
 
-    def forward(self, controls: Tensor, *tensors: Tensor) -> tuple[Tensor]:
-        """Frames [B, 3, 256, 256], -1 to 1, for controls relative to rest, [B, 57], and the tensors of `FACES`."""
+    def forward(self, controls: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Draw the parts of each frame.
+
+        Args:
+            controls: Relative to rest, [B, 57].
+            tensors: Those of `FACES`.
+
+        Returns:
+            The warped frames, [B, 3, 256, 256], -1 to 1; then for each region its painted patch, [B, 3, h, w], and
+            the patch's upper left pixel, [B, 2] (x, y), int64.
+        """
         faces = Faces.from_tensors(dict(zip(FACES, tensors, strict=True)))
         prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, controls, faces.base)
         steer = condition(faces.shape, faces.own, controls)
-        frame = prior.frame
+        parts = [prior.frame]
         for region in self.regions:
             patch = self.geometry.patch(faces.photo, faces.binding, prior, region)
             painted = self.net(patch.fine, patch.coarse, faces.fine, faces.coarse, patch.at, steer)
-            warped = cut(frame, patch.corner, *PATCH_PX[region])
-            frame = paste(frame, warped + self.shares[region] * (painted - warped), patch.corner)
-        return (frame,)
+            parts += [painted, patch.corner]
+        return tuple(parts)
 
 
+def blend(frames: Tensor, *patches: Tensor) -> Tensor:
+    """Lay painted patches over frames, in place, soft towards their edges; arguments as `Drawing` returns them."""
+    for painted, corner in zip(patches[::2], patches[1::2], strict=True):
+        height, width = painted.shape[2:]
+        share = _share(height, width)
+        for frame, piece, (x, y) in zip(frames, painted, corner.tolist(), strict=True):
+            frame[:, y : y + height, x : x + width].lerp_(piece, share)
+    return frames
+
+
+@cache
 def _share(height: int, width: int) -> Tensor:
     """What a painted patch has to say, 0 at its edges to 1, [height, width]."""
     rows, columns = (torch.arange(n) + 0.5 for n in (height, width))

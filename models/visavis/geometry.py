@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kernels.splat import splat
 from models.rig import columns
-from models.visavis.ict import Part, Rig, Shape, pose, rotation
+from models.visavis.ict import Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
 from models.visavis.polygon import signed_distance
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
 from models.visavis.tensor_fields import TensorFields
@@ -22,7 +22,7 @@ from models.visavis.tensor_fields import TensorFields
 Size = tuple[int, int]
 Region = Literal["mouth", "eyes"]
 
-PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (56, 128)}
+PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (48, 120)}
 """Height and width of the patch that is painted around each region; multiples of 8."""
 
 _GRID: Final = FRAME_PX // 2
@@ -113,10 +113,11 @@ class Geometry:
     def __init__(self, rig: Rig) -> None:
         part = rig.part.long()
         inside = torch.nonzero((part == Part.GUMS) | (part == Part.TEETH)).squeeze(1)
-        iris = torch.nonzero((part == Part.IRIS_L) | (part == Part.IRIS_R)).squeeze(1)
+        irises = [torch.nonzero(part == ball).squeeze(1) for ball in (Part.IRIS_L, Part.IRIS_R)]
         skin = torch.nonzero(part == Part.FACE).squeeze(1)
         self.rig = rig.subset(torch.cat([skin, inside]))
-        self._irises = rig.subset(iris)
+        self._iris = torch.stack([rig.neutral[iris].mean(0) for iris in irises])  # [2, 3] cm
+        self._iris_identity = torch.stack([rig.identity[:, iris].mean(1) for iris in irises], 1)  # [60, 2, 3]
         part = self.rig.part.long()
         self._skin = slice(0, len(skin))
         self._inside = slice(len(skin), len(skin) + len(inside))
@@ -208,10 +209,13 @@ class Geometry:
         half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, _sampling(prior.way)], 1)
         openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
         openings = F.interpolate(openings, scale_factor=2.0, mode="bilinear", align_corners=False)
-        interior = self._mouth_interior(prior.inside, corner, (height // 2, width // 2))
         warped = cut(prior.frame, corner, height, width)
-        guess = _mouth_colour(interior, photo)
-        warped = warped + (openings[:, :1] * 2.0 + 0.5).clamp(0.0, 1.0) * (guess - warped)
+        if region == "mouth":
+            interior = self._mouth_interior(prior.inside, corner, (height // 2, width // 2))
+            guess = _mouth_colour(interior, photo)
+            warped = warped + (openings[:, :1] * 2.0 + 0.5).clamp(0.0, 1.0) * (guess - warped)
+        else:
+            interior = warped.new_zeros(len(warped), len(self._inside_values), height // 2, width // 2)
         fine = torch.cat([warped, layer[:, :3], openings, layer[:, 3:]], 1)
         return Patch(corner, fine, torch.cat([interior, coverage, way], 1), at.permute(0, 2, 3, 1))
 
@@ -250,8 +254,9 @@ class Geometry:
 
     def _iris_middles(self, shape: Shape, controls: Tensor) -> Tensor:
         """Middles of the left and right iris, [B, 2, 2], px."""
-        posed = pose(self._irises, shape, controls)[..., :2]
-        return torch.stack([posed[:, ball].mean(1) for ball in self._irises.eyeballs], 1)
+        middles = self._iris + torch.einsum("bk,kec->bec", shape.identity, self._iris_identity)
+        looking = turn_eyes(self.rig, shape, controls, middles[:, :, None])[:, :, 0]
+        return turn_head(shape, controls, looking)[..., :2]
 
     def _turn_eyes(self, way: Tensor, posed: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
         """Inside the eye openings everything moves with the iris: its `shift` to the photo, [B, 2, 2] px.

@@ -15,7 +15,7 @@ from models.audio.log_mel import BANDS, HOPS_PER_FRAME
 from models.errors import IdentityError
 from models.rig import CONTROLS, SPEECH, clamp, columns
 from models.system import AudioFeatures, ControlBatch, IdentityState
-from models.visavis.drawing import Drawing, Faces, hang
+from models.visavis.drawing import Drawing, Faces, blend, hang
 from models.visavis.engine import Backend, engine
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame
 from models.visavis.geometry import Geometry
@@ -114,7 +114,7 @@ class Visavis:
         faces, tensors = self._faces(identities)
         lids = (blinks(faces.shape, controls) - blinks(faces.shape, faces.own)).abs().amax()
         draw = self._draw_all if lids > _LIDS_STILL else self._draw_mouth
-        return draw((controls,), tensors)[0]
+        return blend(*draw((controls,), tensors))
 
     def _faces(self, identities: list[IdentityState]) -> tuple[Faces, tuple[Tensor, ...]]:
         """Stack the rows; the last stack is kept, since who sits in which row rarely changes."""
