@@ -70,9 +70,7 @@ class IdleLife:
             out[INDEX[name]] = degrees
         yaw, pitch = self._gaze(pts_ms)
         out[INDEX["gazeYaw"]], out[INDEX["gazePitch"]] = yaw, pitch
-        blink = self._blink(pts_ms)
-        lid = max(0.0, -pitch) * 0.02  # lids follow a lowered gaze
-        out[INDEX["eyeBlinkLeft"]] = out[INDEX["eyeBlinkRight"]] = max(blink, lid)
+        out[INDEX["eyeBlinkLeft"]] = out[INDEX["eyeBlinkRight"]] = self._blink(pts_ms)
         return out
 
     def _sway(self, pts_ms: float, voice: float) -> dict[str, float]:
