@@ -47,7 +47,7 @@ SPEECH: Final = (
 )
 """The controls that speech moves: what an audio-to-rig net predicts, in this order."""
 
-_RANGE: Final = torch.tensor([LIMITS[name] for name in CONTROLS]).T.contiguous()
+_RANGE: Final = tuple(torch.tensor([LIMITS[name][side] for name in CONTROLS]) for side in (0, 1))
 
 
 def vector(values: Mapping[str, float]) -> Tensor:
@@ -72,5 +72,5 @@ def columns(names: Iterable[str]) -> list[int]:
 
 def clamp(controls: Tensor) -> Tensor:
     """Control vectors [..., K] brought inside `LIMITS`."""
-    low, high = _RANGE.to(controls)
+    low, high = (side.to(controls) for side in _RANGE)
     return controls.clamp(low, high)

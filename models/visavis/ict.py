@@ -241,7 +241,7 @@ def eye_centres(rig: Rig, shape: Shape) -> Tensor:
 
 def blinks(shape: Shape, controls: Tensor) -> Tensor:
     """Weights of the left and right blink shape for controls [B, 57], [B, 2]."""
-    return _rows(shape.blink_gain) * controls[:, BLINK].clamp(0.0, 1.0)
+    return _rows(shape.blink_gain) * _shut(controls)
 
 
 def weights(shape: Shape, controls: Tensor) -> Tensor:
@@ -252,7 +252,12 @@ def weights(shape: Shape, controls: Tensor) -> Tensor:
     blink, lids, follow = (table.to(controls) for table in (_BLINKS, _LIDS, _FOLLOW))
     asked = controls[:, : len(BLENDSHAPES)] * (1.0 - blink.sum(0)) + blinks(shape, controls) @ blink
     followed = asked + (controls @ follow).clamp(min=0.0)
-    return _rows(shape.rest) + followed * (1.0 - controls[:, BLINK].clamp(0.0, 1.0) @ lids)
+    return _rows(shape.rest) + followed * (1.0 - _shut(controls) @ lids)
+
+
+def _shut(controls: Tensor) -> Tensor:
+    """How far the left and the right eye are asked to shut, [B, 2], 0 to 1."""
+    return torch.stack([controls[:, blink] for blink in BLINK], 1).clamp(0.0, 1.0)
 
 
 def gaze(shape: Shape, controls: Tensor) -> Tensor:

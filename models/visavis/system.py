@@ -26,7 +26,7 @@ from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState, SpeechS
 WEIGHTS: Final = Path(__file__).parent / "weights" / "renderer.safetensors"
 IDENTITY_FORMAT: Final = 3
 """Goes up when the code that enrols changes what it stores."""
-_SPEECH: Final = columns(SPEECH)
+_SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
 
 
@@ -63,7 +63,7 @@ class Visavis:
         fresh = self._speech.init_state(1)
         sound = [torch.zeros(1, HOPS_PER_FRAME, BANDS), torch.zeros(1), fresh.heard, fresh.hidden]
         self._listen = engine("speech", SpeechStep(self._speech), backend, sound)
-        self._stacked: tuple[list[IdentityState], Faces, tuple[Tensor, ...]] | None = None
+        self._stacked: tuple[list[IdentityState], Faces, Tensor, tuple[Tensor, ...]] | None = None
 
     @classmethod
     def load(cls, backend: Backend = "openvino", path: Path = WEIGHTS) -> "Visavis":
@@ -105,19 +105,21 @@ class Visavis:
         voice = (features.values, features.lookahead_ms, state.speech.heard, state.speech.hidden)
         spoken, *memory = self._listen(voice, ())
         state.speech.follow(*memory)
-        wanted = controls.values.clone()
-        wanted[:, _SPEECH] += spoken * controls.lip_gain[:, None]
+        wanted = controls.values.index_add(1, _SPEECH, spoken * controls.lip_gain[:, None])
         return self.draw(identities, clamp(wanted))
 
     def draw(self, identities: list[IdentityState], controls: Tensor) -> Tensor:
         """Draw each identity under its controls [B, 57], [B, 3, 256, 256], -1 to 1."""
-        faces, tensors = self._faces(identities)
-        lids = (blinks(faces.shape, controls) - blinks(faces.shape, faces.own)).abs().amax()
+        faces, own_blinks, tensors = self._faces(identities)
+        lids = (blinks(faces.shape, controls) - own_blinks).abs().amax()
         draw = self._draw_all if lids > _LIDS_STILL else self._draw_mouth
         return blend(*draw((controls,), tensors))
 
-    def _faces(self, identities: list[IdentityState]) -> tuple[Faces, tuple[Tensor, ...]]:
-        """Stack the rows; the last stack is kept, since who sits in which row rarely changes."""
+    def _faces(self, identities: list[IdentityState]) -> tuple[Faces, Tensor, tuple[Tensor, ...]]:
+        """The stacked rows, the blinks that the photos show, [B, 2], and the rows' tensors.
+
+        The last stack is kept, since who sits in which row rarely changes.
+        """
         if self._stacked and [id(i) for i in self._stacked[0]] == [id(i) for i in identities]:
             return self._stacked[1:]
         for identity in identities:
@@ -125,7 +127,7 @@ class Visavis:
                 raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
         names = identities[0].tensors
         faces = Faces.from_tensors({name: torch.stack([i.tensors[name] for i in identities]) for name in names})
-        self._stacked = (list(identities), faces, tuple(faces.tensors().values()))
+        self._stacked = (list(identities), faces, blinks(faces.shape, faces.own), tuple(faces.tensors().values()))
         return self._stacked[1:]
 
 

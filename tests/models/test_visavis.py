@@ -121,7 +121,7 @@ def test_openvino_does_not_draw_the_face_before(eager, nobody, picture):
 
 
 def test_painting_the_mouth_alone_is_the_same_picture_where_no_lid_moved(eager, nobody):
-    _, tensors = eager._faces([nobody])
+    *_, tensors = eager._faces([nobody])
     for controls in ({"jawOpen": 0.3}, {"mouthPucker": 0.8, "headYaw": 8}, {"gazeYaw": 10}):
         vector = rig.vector(controls)[None]
         off = (eager._draw_mouth([vector], tensors)[0] - eager._draw_all([vector], tensors)[0]).abs()
