@@ -81,7 +81,8 @@ def _probe_rows(result: Report) -> list[Row]:
         row("A/V offset, size", result.av_abs_offset_ms, OFFSET_MS, "p95"),
         value("A/V drift", "ms", abs(result.av_drift_ms) if result.av_drift_ms is not None else None, DRIFT_MS),
         value("frames on screen", "fps", result.fps),
-        value("late or dropped by the server", "%", result.late_or_dropped_percent, LATE_PERCENT),
+        value("late or missing on screen", "%", result.late_on_screen_percent, LATE_PERCENT),
+        value("late or dropped by the server's count", "%", result.late_or_dropped_percent, LATE_PERCENT),
         value("freezes over 100 ms", "", float(result.freezes)),
     ]
 

@@ -188,7 +188,7 @@ def table(result: Report) -> str:
             return f"{name:<34}        -"
         return f"{name:<34} {values.p50:8.1f} {values.p95:8.1f} {values.p99:8.1f}   n={values.n}"
 
-    lost = result.late_or_dropped_percent
+    lost, unseen = result.late_or_dropped_percent, result.late_on_screen_percent
     drift = result.av_drift_ms
     return "\n".join(
         [
@@ -203,8 +203,9 @@ def table(result: Report) -> str:
             f"A/V drift over the run: {'-' if drift is None else f'{drift:.1f} ms'}",
             f"onsets: {result.onsets_played} spoken, {result.onsets_heard} heard, {result.onsets_seen} seen to move "
             f"(threshold {result.motion_threshold} levels, silence {result.motion_noise})",
-            f"frames: {result.frames_received} on screen, {result.fps} fps, {result.frames_missing} missing, "
-            f"{'-' if lost is None else f'{lost:g} %'} late or dropped by the server",
+            f"frames: {result.frames_received} on screen, {result.fps} fps, {result.frames_missing} missing",
+            f"late or dropped: {'-' if unseen is None else f'{unseen:g} %'} on screen, "
+            f"{'-' if lost is None else f'{lost:g} %'} by the server's count",
             f"freezes over 100 ms: {result.freezes}, longest gap {result.longest_gap_ms} ms, "
             f"reconnects: {result.reconnects}",
         ]

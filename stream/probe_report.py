@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 SCHEMA: Final = 2
 FRAME_MS: Final = 40.0
 FREEZE_MS: Final = 100.0
+CADENCE_FRAMES: Final = 51
+"""A picture's turn on screen is told by the median latency of so many around it, two seconds."""
 HEARD_WITHIN_MS: Final = 1000.0
 ANSWER_MS: Final = 600.0
 """An onset in the last part of a run is left out: its picture may come after the end."""
@@ -99,13 +102,16 @@ class Report:
         fps: Pictures on screen per second.
         frames_received: Pictures on screen.
         frames_missing: Places of the 40 ms grid with no picture on screen.
+        late_on_screen_percent: Of the places of the grid, those with no picture or with one that lit up more than 40 ms
+            after its turn in the cadence of the pictures around it.
         freezes: Gaps of more than 100 ms between two pictures; `longest_gap_ms` the longest.
         av_offset_ms: Heard minus seen of the same media time: positive when the voice is late. `av_abs_offset_ms`
             its size.
         av_drift_ms: How far the offset's fitted line moves over the run.
         voice_to_ear_ms: From the microphone until the returned voice is played.
         jitter_buffer_ms: Mean time in the browser's jitter buffers, by kind.
-        server: The server's newest `stats`; `late_or_dropped_percent` of the frames it should have sent.
+        server: The server's newest `stats`; `late_or_dropped_percent` of the frames it should have sent: late are those
+            sent after the next one was due.
         reconnects: Connections beyond the first; numbers are of the last one.
     """
 
@@ -126,6 +132,7 @@ class Report:
     fps: float | None
     frames_received: int
     frames_missing: int
+    late_on_screen_percent: float | None
     freezes: int
     longest_gap_ms: float | None
     av_offset_ms: Percentiles
@@ -168,6 +175,7 @@ def report(recording: Recording) -> Report:
     voice_media = media_ms(voice[:, 0], int(hello.get("audio_rtp_origin", 0)), 48)
     offsets, offsets_at_ms = av_offsets(media, display, voice_media, voice[:, 1])
     gaps = np.diff(display)
+    missing = int(np.maximum(np.round(np.diff(media) / FRAME_MS) - 1, 0).sum())
     return Report(
         schema=SCHEMA,
         seconds=round(float(np.ptp(display)) / 1000, 1) if len(display) else 0.0,
@@ -185,7 +193,8 @@ def report(recording: Recording) -> Report:
         onsets_seen=len(motion.delays_ms),
         fps=round(1000 * len(gaps) / float(gaps.sum()), 2) if gaps.sum() > 0 else None,
         frames_received=len(frames),
-        frames_missing=int(np.maximum(np.round(np.diff(media) / FRAME_MS) - 1, 0).sum()),
+        frames_missing=missing,
+        late_on_screen_percent=_late_on_screen_percent(media, display, missing),
         freezes=int((gaps > FREEZE_MS).sum()),
         longest_gap_ms=round(float(gaps.max()), 1) if len(gaps) else None,
         av_offset_ms=Percentiles.of(offsets),
@@ -356,6 +365,15 @@ def _jitter_buffers(receivers: Sequence[dict[str, Any]]) -> dict[str, float]:
         for stats in receivers
         if stats.get("jitterBufferEmittedCount")
     }
+
+
+def _late_on_screen_percent(media: NDArray[np.float64], display: NDArray[np.float64], missing: int) -> float | None:
+    if len(media) < CADENCE_FRAMES:
+        return None
+    latency = display - media
+    around = sliding_window_view(np.pad(latency, CADENCE_FRAMES // 2, mode="edge"), CADENCE_FRAMES)
+    late = int((latency - np.median(around, axis=1) > FRAME_MS).sum())
+    return round(100 * (late + missing) / (len(media) + missing), 3)
 
 
 def _late_percent(stats: dict[str, Any]) -> float | None:

@@ -104,6 +104,7 @@ class Session:
         self._stats = SessionStats()
         self._orders = Orders()
         self._due: DueMark | None = None
+        self._drawn: asyncio.Queue[tuple[DueMark, Drawn, str | None]] = asyncio.Queue()
         self._swaps: LatestChannel[str] = LatestChannel(4)
         self._control: RTCDataChannel | None = None
         self._packet_came, self._frame_due, self._voice_came = Alarm(), Alarm(), Alarm()
@@ -154,7 +155,7 @@ class Session:
 
     async def run(self) -> None:
         """Serve the peer until it goes, falls silent for `max_idle_s` or `close` is called. Call it once."""
-        stages = {"listen": self._listen, "render": self._render, "voice": self._speak}
+        stages = {"listen": self._listen, "render": self._render, "show": self._show, "voice": self._speak}
         stages |= {"swap": self._swap, "watch": self._watch}
         try:
             async with asyncio.TaskGroup() as group:
@@ -239,10 +240,18 @@ class Session:
                 self._face_out.want_key(key)
                 self._report(due.frame, "dropped", {})
             else:
-                await self._send_frame(due, drawn)
-                if orders.identity is not None:
-                    self.identity_id = orders.identity[0]
-                    self._tell({"t": "identity", "id": self.identity_id})
+                drawn.stamps_s["hold"] = drawn.stamps_s["encode"] + self._voice.face_hold_s
+                self._voice.note_face(time.monotonic() - self._ear.wall_s(VOICE_SAMPLES * due.frame))
+                self._drawn.put_nowait((due, drawn, orders.identity and orders.identity[0]))
+
+    async def _show(self) -> None:
+        while True:
+            due, drawn, identity_id = await self._drawn.get()
+            await asyncio.sleep(drawn.stamps_s["hold"] - time.monotonic())
+            await self._send_frame(due, drawn)
+            if identity_id is not None:
+                self.identity_id = identity_id
+                self._tell({"t": "identity", "id": identity_id})
 
     async def _speak(self) -> None:
         wall_s = self._ear.wall_s
@@ -309,9 +318,9 @@ class Session:
         now_s = time.monotonic()
         if self.state == "connecting":
             self.state = "live"
-        self._voice.note_face(now_s - capture_s)
         spans_ms = stage_spans_ms({**drawn.stamps_s, "send": now_s}, received_s=due.received_s)
-        self._report(due.frame, "late" if now_s > due.deadline_s else "sent", spans_ms)
+        late = now_s > due.deadline_s + spans_ms["hold"] / 1000.0
+        self._report(due.frame, "late" if late else "sent", spans_ms)
 
     def _report(self, frame: int, outcome: Outcome, stages_ms: dict[str, float]) -> None:
         report = FrameReport(frame, outcome, stages_ms)

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
-STAGES: Final = ("receive", "queue", "features", "render", "convert", "encode", "send", "total")
+STAGES: Final = ("receive", "queue", "features", "render", "convert", "encode", "hold", "send", "total")
 """The stages of one frame, in order, as `stats`, `snapshot` and `/metrics` name them; `total` is first to last."""
 
 Outcome = Literal["sent", "late", "dropped"]

@@ -1,5 +1,8 @@
 """The caller's own packets, sent back when the face of the same media time is. Pure: time is an argument.
 
+As a rule the voice waits for the face. A browser that has met a stall may play the voice out of so deep a buffer that
+it comes after the face however soon it is sent: then the face waits, by `face_hold_s`.
+
 Nothing is decoded: a packet goes back as it came, with its place on the session clock as its timestamp, so it costs
 nothing, loses nothing and cannot click. When the delay moves, the browser's own buffer stretches the sound.
 """
@@ -19,6 +22,9 @@ SLEW: Final = 0.05
 """The delay moves by at most so many seconds a second, which no ear notices."""
 TRIM_SHARE: Final = 0.5
 MAX_TRIM_S: Final = 0.3
+MAX_HOLD_S: Final = 0.08
+UNSEEN_S: Final = 0.015
+"""A face that is ahead of its voice by no more than this is not held: nobody sees it, and holding costs latency."""
 MAX_SKIP: Final = 50
 
 
@@ -43,14 +49,13 @@ class VoiceLine:
     """Holds the caller's packets until the face is ready.
 
     Attributes:
-        delay_s: From the arrival of a sound (by the fastest path) until it is sent back.
         dropped: Packets that came after a later one had been sent, or when the line was full.
     """
 
     def __init__(self, lag_s: float, *, trim_s: float = 0.0) -> None:
         """Begin with a guess at the face's lag, and one at what the browser's reports will take off or add."""
-        self.delay_s = lag_s + trim_s
         self.dropped = 0
+        self._behind_s = lag_s + trim_s  # how long the voice waits for the face; negative: the face for the voice
         self._lag_s = lag_s
         self._measured = False
         self._trim_s = trim_s
@@ -58,6 +63,16 @@ class VoiceLine:
         self._line: list[tuple[int, int, RtpAudio]] = []
         self._sent_end = -1
         self._sent_sequence: int | None = None
+
+    @property
+    def delay_s(self) -> float:
+        """From the arrival of a sound (by the fastest path) until it is sent back, 0 to 1."""
+        return max(0.0, self._behind_s)
+
+    @property
+    def face_hold_s(self) -> float:
+        """How long a drawn frame is to wait until it is sent, 0 to 0.08."""
+        return max(0.0, -self._behind_s)
 
     def push(self, packet: RtpAudio, position: int) -> None:
         """Take a packet whose sound begins at `position` (48 kHz)."""
@@ -70,16 +85,18 @@ class VoiceLine:
             self.dropped += 1
 
     def note_face(self, lag_s: float) -> None:
-        """A frame was sent `lag_s` after the sound at its media time came in."""
+        """A frame was ready `lag_s` after the sound at its media time came in."""
         lag_s = min(max(lag_s, 0.0), MAX_DELAY_S)
         self._lag_s += (SMOOTH if self._measured else 1.0) * (lag_s - self._lag_s)
         self._measured = True
 
     def trim(self, late_ms: float) -> None:
         """The browser hears the voice `late_ms` after it sees the face (negative: before): correct half of it."""
-        trim_s = self._trim_s - TRIM_SHARE * late_ms / 1000.0
-        # no further than takes effect: a voice cannot be sent before it came
-        self._trim_s = min(max(trim_s, -MAX_TRIM_S, -self._lag_s), MAX_TRIM_S)
+        late_s = late_ms / 1000.0
+        if late_s > 0.0 and self._lag_s + self._trim_s <= 0.0:  # a voice cannot be sent before it came
+            late_s = max(0.0, late_s - UNSEEN_S)
+        trim_s = self._trim_s - TRIM_SHARE * late_s
+        self._trim_s = min(max(trim_s, -MAX_TRIM_S, -self._lag_s - MAX_HOLD_S), MAX_TRIM_S)
 
     def clear(self) -> None:
         """Send nothing of what waits."""
@@ -112,6 +129,6 @@ class VoiceLine:
 
     def _slew(self, now_s: float) -> None:
         room_s = SLEW * (now_s - self._slewed_s) if self._slewed_s is not None else MAX_DELAY_S
-        wanted_s = min(max(self._lag_s + self._trim_s, 0.0), MAX_DELAY_S)
-        self.delay_s += min(max(wanted_s - self.delay_s, -room_s), room_s)
+        wanted_s = min(max(self._lag_s + self._trim_s, -MAX_HOLD_S), MAX_DELAY_S)
+        self._behind_s += min(max(wanted_s - self._behind_s, -room_s), room_s)
         self._slewed_s = now_s

@@ -55,7 +55,7 @@ def test_the_report_finds_the_delays_that_were_put_in():
     assert result.av_drift_ms == pytest.approx(0, abs=0.1)
     assert result.voice_to_ear_ms.p50 == VOICE_MS
     assert result.fps == 25
-    assert (result.freezes, result.frames_missing) == (0, 0)
+    assert (result.freezes, result.frames_missing, result.late_on_screen_percent) == (0, 0, 0)
 
 
 def test_a_mouth_that_never_moves_is_not_seen_to_move():
@@ -87,6 +87,15 @@ def test_three_lost_pictures_are_one_freeze_and_three_missing():
     del run_of.frames[100:103], run_of.tiles[100:103]
     result = report(run_of)
     assert (result.freezes, result.longest_gap_ms, result.frames_missing) == (1, 160.0, 3)
+
+
+def test_pictures_are_late_that_miss_their_turn_by_more_than_a_frame():
+    run_of = recording()
+    for frame, by_ms in ((60, 39.0), (100, 41.0), (101, 5.0)):
+        rtp, display, received = run_of.frames[frame]
+        run_of.frames[frame] = (rtp, display + by_ms, received)
+    del run_of.frames[200], run_of.tiles[200]
+    assert report(run_of).late_on_screen_percent == pytest.approx(100 * 2 / 250)
 
 
 def test_an_onset_that_the_server_did_not_tell_is_counted_and_left_out():

@@ -1,5 +1,7 @@
+import pytest
+
 from stream.jitter import RtpAudio
-from stream.voice import MAX_PACKETS, VoiceLine
+from stream.voice import MAX_HOLD_S, MAX_PACKETS, UNSEEN_S, VoiceLine
 
 
 def wall_s(position: float) -> float:
@@ -78,16 +80,36 @@ def test_what_the_browser_reports_is_trimmed_away():
     assert abs(1000 * (line.delay_s - 0.1) + heard_late_ms) < 1.0
 
 
-def test_a_voice_that_cannot_be_early_enough_is_not_remembered_as_a_debt():
+def test_a_face_waits_for_a_voice_that_cannot_come_sooner():
+    line = VoiceLine(0.1)
+    line.note_face(0.1)
+    buffered_ms = 150.0  # the browser plays the voice so much after the face of the same media time, undelayed
+    for second in range(1, 40):
+        line.due(float(second), wall_s)
+        line.trim(buffered_ms + 1000 * (line.delay_s - 0.1 - line.face_hold_s))
+    assert line.delay_s == 0.0
+    assert 0.0 <= 0.05 - line.face_hold_s <= UNSEEN_S
+
+
+def test_a_face_is_not_held_for_what_nobody_sees():
+    line = VoiceLine(0.0)
+    for _ in range(20):
+        line.trim(1000 * UNSEEN_S)
+    line.due(60.0, wall_s)
+    assert (line.delay_s, line.face_hold_s) == (0.0, 0.0)
+
+
+def test_no_more_than_a_face_may_be_held_is_remembered_as_a_debt():
     line = VoiceLine(0.1)
     line.note_face(0.1)
     for _ in range(20):
         line.trim(500.0)
     line.due(0.0, wall_s)
     line.due(60.0, wall_s)
-    assert line.delay_s == 0.0
-    line.trim(-40.0)  # now it comes too early
+    assert (line.delay_s, line.face_hold_s) == (0.0, pytest.approx(MAX_HOLD_S))
+    line.trim(-1000 * 2 * (MAX_HOLD_S + 0.02))  # now it comes too early
     line.due(120.0, wall_s)
+    assert line.face_hold_s == 0.0
     assert abs(line.delay_s - 0.02) < 1e-9
 
 

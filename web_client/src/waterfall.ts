@@ -20,6 +20,7 @@ const STAGE_LABELS: Readonly<Record<string, string>> = {
   render: "Draw the face",
   convert: "Convert colours",
   encode: "Compress",
+  hold: "Wait for the voice",
   send: "Send",
 };
 
