@@ -5,7 +5,6 @@ import ipaddress
 import platform
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import Final, Literal
 import models  # also keeps OpenVINO from reporting to its maker
 from stream.config import DoctorConfig
 from stream.ice_check import IceError, reach
-from stream.priority import NICENESS
 
 Verdict = Literal["ok", "warning", "failed"]
 
@@ -49,7 +47,6 @@ def examine(config: DoctorConfig) -> Iterator[Check]:
     yield check_python(sys.version_info[:3])
     yield from check_torch()
     yield check_openvino()
-    yield check_priority()
     yield check_codecs()
     yield check_udp()
     yield check_port(config.host, config.port)
@@ -108,15 +105,6 @@ def check_openvino() -> Check:
         return Check("openvino", "failed", f"cannot be loaded: {error}", "pip install 'openvino>=2026.1'")
     devices = ", ".join(openvino.Core().available_devices)
     return Check("openvino", "ok", f"{openvino.__version__.partition('-')[0]}, {devices}")
-
-
-def check_priority() -> Check:
-    """The server may ask to be preferred where other programs want the processor too."""
-    asked = subprocess.run(["nice", "-n", str(NICENESS), "true"], capture_output=True, check=False)
-    if not asked.stderr:  # it complains and goes on where it may not
-        return Check("priority", "ok", f"may run at niceness {NICENESS}")
-    remedy = f"where frames come late beside other programs: LimitNICE={NICENESS} in systemd's unit, or run as root"
-    return Check("priority", "ok", "may run at the usual priority", remedy)
 
 
 def check_codecs() -> Check:

@@ -11,7 +11,6 @@ import uvicorn
 from stream.app import create_app
 from stream.config import ServeConfig
 from stream.errors import AddressError
-from stream.priority import ask_for_preference
 from stream.service import Service
 
 logger = logging.getLogger(__name__)
@@ -30,8 +29,6 @@ def serve(config: ServeConfig) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for chatty in ("aioice", "aiortc"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    if not ask_for_preference():
-        logger.info("running at the usual priority: the system allows no higher one (see `visavis doctor`)")
     listener = _listen(config.host, config.port)
     running: list[uvicorn.Server] = []
     app = create_app(config, on_failure=lambda: _stop(running))
