@@ -240,8 +240,9 @@ class Session:
                 self._face_out.want_key(key)
                 self._report(due.frame, "dropped", {})
             else:
-                drawn.stamps_s["hold"] = drawn.stamps_s["encode"] + self._voice.face_hold_s
-                self._voice.note_face(time.monotonic() - self._ear.wall_s(VOICE_SAMPLES * due.frame))
+                capture_s = self._ear.wall_s(VOICE_SAMPLES * due.frame)
+                drawn.stamps_s["hold"] = max(drawn.stamps_s["encode"], self._voice.face_due_s(capture_s))
+                self._voice.note_face(time.monotonic() - capture_s)
                 self._drawn.put_nowait((due, drawn, orders.identity and orders.identity[0]))
 
     async def _show(self) -> None:
@@ -319,7 +320,7 @@ class Session:
         if self.state == "connecting":
             self.state = "live"
         spans_ms = stage_spans_ms({**drawn.stamps_s, "send": now_s}, received_s=due.received_s)
-        late = now_s > due.deadline_s + spans_ms["hold"] / 1000.0
+        late = now_s > due.deadline_s + self._voice.face_hold_s
         self._report(due.frame, "late" if late else "sent", spans_ms)
 
     def _report(self, frame: int, outcome: Outcome, stages_ms: dict[str, float]) -> None:

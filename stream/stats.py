@@ -35,7 +35,7 @@ class SessionStats:
 
     Attributes:
         sent: Frames sent, late ones among them.
-        late: Frames sent after the next one was due.
+        late: Frames sent after the next one was due, later still by as much as the face waits for the voice.
         dropped: Frames never drawn.
         fps: Frames sent per second, between the last two calls of `tick`.
     """

@@ -71,8 +71,12 @@ class VoiceLine:
 
     @property
     def face_hold_s(self) -> float:
-        """How long a drawn frame is to wait until it is sent, 0 to 0.08."""
+        """How much later than usual a frame is to be sent, 0 to 0.08."""
         return max(0.0, -self._behind_s)
+
+    def face_due_s(self, capture_s: float) -> float:
+        """When to send the frame whose sound came in at `capture_s`; one that took long to draw waits less."""
+        return capture_s + self._lag_s + self.face_hold_s if self.face_hold_s else capture_s
 
     def push(self, packet: RtpAudio, position: int) -> None:
         """Take a packet whose sound begins at `position` (48 kHz)."""

@@ -91,6 +91,14 @@ def test_a_face_waits_for_a_voice_that_cannot_come_sooner():
     assert 0.0 <= 0.05 - line.face_hold_s <= UNSEEN_S
 
 
+def test_a_held_face_keeps_its_cadence_however_long_a_frame_took():
+    line = VoiceLine(0.1)
+    assert line.face_due_s(7.0) == 7.0  # at once
+    line.trim(2 * 1000 * (0.1 + 0.05))
+    line.due(0.0, wall_s)
+    assert line.face_due_s(7.0) == pytest.approx(7.0 + 0.1 + 0.05)
+
+
 def test_a_face_is_not_held_for_what_nobody_sees():
     line = VoiceLine(0.0)
     for _ in range(20):
