@@ -82,7 +82,7 @@ def _probe_rows(result: Report) -> list[Row]:
         value("A/V drift", "ms", abs(result.av_drift_ms) if result.av_drift_ms is not None else None, DRIFT_MS),
         value("frames on screen", "fps", result.fps),
         value("late or missing on screen", "%", result.late_on_screen_percent, LATE_PERCENT),
-        value("late or dropped by the server's count", "%", result.late_or_dropped_percent, LATE_PERCENT),
+        value("sent after the next was due, or dropped", "%", result.late_or_dropped_percent),
         value("freezes over 100 ms", "", float(result.freezes)),
     ]
 
