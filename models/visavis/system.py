@@ -24,7 +24,7 @@ from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncod
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState, SpeechStep
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "renderer.safetensors"
-IDENTITY_FORMAT: Final = 3
+IDENTITY_FORMAT: Final = 4
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move

@@ -45,14 +45,22 @@ def test_fit_recovers_pose_gaze_and_points_of_a_known_face(rig: Rig, seed: int):
     known = truth(seed)
     points, irises = seen(rig, known)
     found = fit(rig, points[0], irises[0])
-    assert (found.angles_deg - known.angles_deg).abs().max() < 4.0
-    assert (found.gaze_deg - known.gaze_deg).abs().max() < 6.0
+    assert (found.angles_deg - known.angles_deg).abs().max() < 1.0
+    assert (found.gaze_deg - known.gaze_deg).abs().max() < 3.0
     assert float(found.scale_px_per_cm) == pytest.approx(23.0, rel=0.06)
     again, _ = seen(rig, replace(found, rest=found.expression))
     assert (again - points)[0, 17:].norm(dim=1).mean() < 0.1 * 23.0
     assert float(found.residual_cm) == pytest.approx(
         float((again - points)[0, 17:].norm(dim=1).mean() / found.scale_px_per_cm), abs=0.01
     )
+
+
+@pytest.mark.parametrize("degrees", [(-15.0, 0.0, 0.0), (15.0, 10.0, -15.0), (0.0, -10.0, 5.0)])
+def test_tracking_finds_a_known_persons_head_pose(rig: Rig, degrees: tuple[float, float, float]):
+    known = truth(0)
+    moved = vector(dict(zip(("headYaw", "headPitch", "headRoll"), degrees, strict=True)))[None]
+    [found] = track(rig, known, *seen(rig, known, moved))
+    torch.testing.assert_close(found.angles_deg - known.angles_deg, torch.tensor(degrees), atol=0.1, rtol=0)
 
 
 def test_fit_does_not_care_where_and_how_large_the_face_is(rig: Rig):
