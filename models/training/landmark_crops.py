@@ -5,7 +5,7 @@ import hashlib
 import io
 import math
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from models.training.label_renders import LABELS
 from models.visavis.landmarks import CROP_PX, IRISES, POINTS, align
 
 SOURCES: Final = ("congress-portraits", "us-officials-416", "fairface-subset")
@@ -189,6 +190,10 @@ def load_crops(data: Path, photos: list[Photo], mean: NDArray[np.float64], kept:
         np.savez(kept, names=np.array(names), crops=crops, points=points)
     with np.load(kept) as file:
         crops, points = file["crops"], file["points"]
+    return _crop_set(crops, points, mean)
+
+
+def _crop_set(crops: NDArray[np.uint8], points: NDArray[np.float64], mean: NDArray[np.float64]) -> CropSet:
     places = [align(mean, p) for p in points]
     turns = torch.tensor([p.turn for p in places], dtype=torch.complex64)
     corners = torch.tensor([p.corner for p in places], dtype=torch.complex64)
@@ -204,6 +209,34 @@ def _cut_all(
     for i, photo in enumerate(tqdm(photos, desc="cut faces")):
         crops[i], points[i] = stored_crop(reader.read(photo), photo.points_px[:, :2], mean)
     return crops, points
+
+
+def load_renders(pairs: Path, mean: NDArray[np.float64], *, held_out: bool) -> CropSet:
+    """Cut the re-rendered states of the persons that are (or are not) held out.
+
+    Args:
+        pairs: What `models.training.pairs` wrote, labelled by `models.training.label_renders`.
+        mean: Mean face in crop units, [478, 2].
+        held_out: Which persons.
+    """
+    crops: list[NDArray[np.uint8]] = []
+    points: list[NDArray[np.float64]] = []
+    for shard in tqdm(sorted(pairs.glob("*.npz")), desc="cut re-rendered faces"):
+        labels = np.load(pairs / LABELS / f"{shard.stem}.npy").astype(np.float64)
+        with np.load(shard) as file:
+            images = file["images"]
+            chosen = np.broadcast_to(file["held_out"] == held_out, len(images))
+        seen = np.isfinite(labels).all(axis=(2, 3)) & chosen[:, None]
+        for person, state in np.argwhere(seen):
+            crop, places = stored_crop(images[person, state], labels[person, state], mean)
+            crops.append(crop)
+            points.append(places)
+    return _crop_set(np.stack(crops), np.stack(points), mean)
+
+
+def joined(one: CropSet, other: CropSet) -> CropSet:
+    """The faces of both."""
+    return CropSet(*(torch.cat([getattr(one, f.name), getattr(other, f.name)]) for f in fields(CropSet)))
 
 
 def _uniform(rng: torch.Generator, count: int, low: float, high: float) -> Tensor:

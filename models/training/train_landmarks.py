@@ -13,11 +13,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from models.training.label_renders import LABELS
 from models.training.landmark_crops import (
     CropSet,
     Photo,
+    joined,
     list_photos,
     load_crops,
+    load_renders,
     look,
     mean_face,
     mirror_partners,
@@ -47,6 +50,7 @@ class TrainConfig:
 
     data: Path
     out: Path
+    pairs: Path | None = None
     steps: int = 2400
     batch: int = 64
     threads: int = 1
@@ -56,6 +60,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be the corpus folder, got {self.data}")
+        if self.pairs is not None and not (self.pairs / LABELS).is_dir():
+            raise ValueError(f"--pairs must hold what label_renders wrote, got {self.pairs} without {LABELS}/")
         if self.steps < 1 or self.batch < 8 or self.threads < 1:
             raise ValueError("--steps and --threads must be at least 1, --batch at least 8")
 
@@ -195,7 +201,7 @@ def error_percent(state: dict[str, Tensor], faces: CropSet) -> dict[str, float]:
     return {name: float(every[:, list(points)].mean()) for name, points in groups.items()}
 
 
-def train(config: TrainConfig) -> dict[str, float]:
+def train(config: TrainConfig) -> dict[str, dict[str, float]]:
     """Train or go on training, write the weights, return the errors on persons held out."""
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -209,6 +215,10 @@ def train(config: TrainConfig) -> dict[str, float]:
     held_out = [photo for photo in photos if photo.held_out]
     unseen = load_crops(config.data, held_out, mean, config.out.with_suffix(".held-out.npz"))
     logger.info("%d faces to learn from, %d held out, from step %d", len(kept), len(unseen.crops), trainer.done)
+    sets = {"held-out photos": unseen}
+    if config.pairs is not None:
+        faces = joined(faces, load_renders(config.pairs, mean, held_out=False))
+        sets["held-out re-rendered states"] = load_renders(config.pairs, mean, held_out=True)
     weights = point_weights()
     recent = 0.0
     net.train()
@@ -221,15 +231,17 @@ def train(config: TrainConfig) -> dict[str, float]:
             if trainer.done % 200 == 0:
                 trainer.save()
                 trainer.export()
-                errors = error_percent(trainer.average, unseen)
-                logger.info("step %d, loss %.3f px, held-out %s", trainer.done, recent, _words(errors))
+                errors = _words({name: error_percent(trainer.average, some) for name, some in sets.items()})
+                logger.info("step %d, loss %.3f px, %s", trainer.done, recent, errors)
     trainer.save()
     trainer.export()
-    return error_percent(trainer.average, unseen)
+    return {name: error_percent(trainer.average, some) for name, some in sets.items()}
 
 
-def _words(errors: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.2f} %" for name, value in errors.items())
+def _words(sets: dict[str, dict[str, float]]) -> str:
+    return "; ".join(
+        f"{of}: " + ", ".join(f"{name} {value:.2f} %" for name, value in errors.items()) for of, errors in sets.items()
+    )
 
 
 def parse(argv: Sequence[str] | None) -> TrainConfig:
@@ -237,6 +249,7 @@ def parse(argv: Sequence[str] | None) -> TrainConfig:
     parser = argparse.ArgumentParser(description="Train the face landmark net. Run it again to go on where it stopped.")
     parser.add_argument("--data", type=Path, required=True, help="corpus folder")
     parser.add_argument("--out", type=Path, required=True, help="weights to write; checkpoint and crops go beside it")
+    parser.add_argument("--pairs", type=Path, help="re-rendered states with labels, to learn from as well")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="batches in all (default %(default)s)")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="faces a batch (default %(default)s)")
     parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads (default %(default)s)")
@@ -250,7 +263,7 @@ def parse(argv: Sequence[str] | None) -> TrainConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logger.info("held out: %s", _words(train(parse(argv))))
+    logger.info("%s", _words(train(parse(argv))))
     return 0
 
 
