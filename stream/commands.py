@@ -271,7 +271,7 @@ def _systems(args: Arguments) -> int:
     return 0
 
 
-# train, probe, bench
+# train, probe, eval, bench
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
@@ -296,6 +296,18 @@ def _probe_options(parser: argparse.ArgumentParser) -> None:
 
 def _probe(args: Arguments) -> int:
     from stream.probe import run
+
+    return run(args)
+
+
+def _eval_options(parser: argparse.ArgumentParser) -> None:
+    from benchmarks.quality.command import add_arguments
+
+    add_arguments(parser)
+
+
+def _eval(args: Arguments) -> int:
+    from benchmarks.quality.command import run
 
     return run(args)
 
@@ -355,6 +367,13 @@ COMMANDS: Final[dict[str, Command]] = {
         "Train the house model's weights from the corpus folder: hours on a CPU. A rerun goes on where the last ended.",
         _train_options,
         _train,
+    ),
+    "eval": Command(
+        "measure how good the face is, from its pictures",
+        "Enrol photos, move every control, let the face speak and be silent, and measure what the pictures show: does "
+        "it obey, does anything else move, do the lips close, is it still the person.",
+        _eval_options,
+        _eval,
     ),
     "bench": Command(
         "time the parts and the whole on this machine",

@@ -1,0 +1,1 @@
+"""How good a drawn face is, measured from its pictures: `visavis eval`."""

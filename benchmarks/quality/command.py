@@ -1,0 +1,24 @@
+"""`visavis eval`."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `visavis eval`."""
+    parser.add_argument(
+        "photos", nargs="*", type=Path, metavar="PHOTO", help="portraits or folders of them (default: the demo faces)"
+    )
+    parser.add_argument("--system", default="visavis", help="what draws the face; see `visavis systems`")
+    parser.add_argument("--clips", type=Path, metavar="FILE", help="speech with phone times (.npz of speech_corpus)")
+    parser.add_argument("--lookahead-ms", type=int, nargs="+", default=[0, 40, 80], metavar="MS", help="(0 40 80)")
+    parser.add_argument("--recogniser", type=Path, metavar="FILE", help="dlib's face recognition net, for likeness")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write a page with plots and strips (HTML)")
+    parser.add_argument("--json", metavar="FILE", help="write everything as JSON; - writes it to standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print. Exit codes: 0 done, 1 no photo could be enrolled, 2 wrong usage."""
+    from benchmarks.quality.evaluate import evaluate  # torch and the system: not for --help
+
+    return evaluate(args)
