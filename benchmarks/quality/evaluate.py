@@ -69,7 +69,7 @@ def evaluate(args: argparse.Namespace) -> int:
             chapters.append(Chapter(path.name, lines(report), report.controls.sweeps, strips))
     whole = {"schema": SCHEMA, "system": system.name, "environment": environment(), "refused": dict(refused)}
     whole |= {"faces": [asdict(report) for report in reports]}
-    _write(args, whole, page(f"{system.name}: {len(reports)} faces", chapters, refused))
+    _write(args, whole, page(f"{system.name}, seen in its pictures", chapters, refused))
     if args.json != "-":
         _print(chapters, refused)
     return 0 if reports else 1
