@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from models.training.landmark_crops import STORED_PX, CropSet, look, spoil
+from models.training.landmark_crops import STORED_PX, CropSet, joined, load_renders, look, spoil
 from models.training.train_landmarks import TrainConfig, Trainer, loss_px, parse, point_weights
-from models.visavis.landmarks import CROP_PX, INNER_LIPS, POINTS, LandmarkNet, load_net
+from models.visavis.landmarks import CROP_PX, INNER_LIPS, POINTS, LandmarkNet, align, load_net
 
 
 def dotted_faces(count):
@@ -96,3 +97,20 @@ def test_weights_favour_lips_and_average_one():
     assert weights.shape == (POINTS,)
     assert weights.mean() == pytest.approx(1)
     assert weights[INNER_LIPS[0]] == weights.max()
+
+
+def test_rerendered_states_are_cut_by_person_and_only_where_a_face_was_seen(tmp_path):
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(0.2, 0.8, (POINTS, 2))
+    labels = np.tile((40 + 170 * mean).astype(np.float32), (3, 2, 1, 1))
+    labels[1, 1] = np.nan
+    images = rng.integers(0, 255, (3, 2, 256, 256, 3), dtype=np.uint8)
+    np.savez(tmp_path / "shard.npz", images=images, held_out=np.array([False, False, True]))
+    (tmp_path / "labels").mkdir()
+    np.save(tmp_path / "labels" / "shard.npy", labels)
+    known, unseen = (load_renders(tmp_path, mean, held_out=held_out) for held_out in (False, True))
+    assert (len(known.crops), len(unseen.crops)) == (3, 2)
+    both = joined(known, unseen)
+    assert len(both.crops) == len(both.points) == len(both.turns) == len(both.corners) == 5
+    place = align(mean, both.points[0].double().numpy())  # the same face, wherever it was cut
+    assert abs(place.turn - complex(both.turns[0])) < 1e-4
