@@ -1,6 +1,6 @@
 """What the lips do: closed and still in silence, open and closed with the sounds of speech."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,18 +12,15 @@ from benchmarks.quality.meter import FaceMeter, Picture
 from models.system import FPS, SAMPLE_RATE_HZ, IdentityState, System
 from models.training.phones import Phone
 from models.training.speech_clips import Clip
+from models.training.speech_score import CLOSED_SHARE, lowest
+from models.training.visemes import CLOSED
 from stream.drive import Drive
 
-CLOSED: Final = ("p", "b", "m")
-CLOSED_SHARE: Final = 0.15
-"""Lips count as closed below this share of the open reference."""
 NEAR_S: Final = 0.06
 INNER_S: Final = 0.04
 NOISE_DBFS: Final = -50.0
 CORNER_PX: Final = 24
 LEAD_FRAMES: Final = 5  # the first frames of a drive, before its filters have settled
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -61,11 +58,9 @@ class SpeechReport:
     open_reference: float
 
 
-def film(
-    system: System, identity: IdentityState, sound: NDArray[np.float32], lookahead_ms: int, *, idle: bool = False
-) -> list[Picture]:
-    """All pictures of a sound, [n] at 16 kHz: picture f shows media time 40 f ms."""
-    drive = Drive(system, identity, lookahead_ms=lookahead_ms, idle=idle)
+def film(system: System, identity: IdentityState, sound: NDArray[np.float32], lookahead_ms: int) -> list[Picture]:
+    """All pictures of a sound, [n] at 16 kHz, without idle life: picture f shows media time 40 f ms."""
+    drive = Drive(system, identity, lookahead_ms=lookahead_ms, idle=False)
     wanted = len(sound) * FPS // SAMPLE_RATE_HZ
     ahead = np.zeros(SAMPLE_RATE_HZ, np.float32)
     due = drive.push(np.concatenate([sound, ahead]))[:wanted]
@@ -91,16 +86,14 @@ def measure_speech(
     rest: Picture,
     clips: Sequence[Clip],
     lookahead_ms: int,
-    on_clip: Progress = lambda done: None,
 ) -> SpeechReport:
     """Let the face say clips and watch its lips."""
     meter = FaceMeter(rest)
     still = float(meter.look([rest]).lip_gap[0])
     gaps: list[NDArray[np.float64]] = []
-    for done, clip in enumerate(clips, 1):
+    for clip in clips:
         sound = clip.sound.astype(np.float32) / 32768.0
         gaps.append(meter.look(film(system, identity, sound, lookahead_ms)).lip_gap - still)
-        on_clip(done)
     reference = float(np.percentile(np.concatenate(gaps), 95))
     sounds = [(gap, phone) for gap, clip in zip(gaps, clips, strict=True) for phone in clip.phones]
     seals = [_closed(gap, phone, NEAR_S, reference) for gap, phone in sounds if phone.name in CLOSED]
@@ -109,9 +102,7 @@ def measure_speech(
 
 
 def _closed(gap: NDArray[np.float64], phone: Phone, margin_s: float, reference: float) -> bool:
-    first = min(len(gap) - 1, max(0, int(np.ceil((phone.start_s - margin_s) * FPS))))
-    last = min(len(gap) - 1, max(first, int((phone.end_s + margin_s) * FPS)))
-    return bool(gap[first : last + 1].min() < CLOSED_SHARE * reference)
+    return lowest(gap, phone, margin_s) < CLOSED_SHARE * reference
 
 
 def _share(closed: Sequence[bool]) -> float | None:

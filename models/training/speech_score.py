@@ -74,10 +74,10 @@ def score(net: SpeechNet, clips: Sequence[Clip], lookahead_ms: int, gain_db: flo
     reference = float(np.percentile(aperture(want), 95))
     apart = [aperture(rows) for rows in predicted]
     closed = [
-        float(_lowest(apart[i], p, 0.06) < CLOSED_SHARE * reference) for i, p in _sounds(clips) if p.name in CLOSED
+        float(lowest(apart[i], p, 0.06) < CLOSED_SHARE * reference) for i, p in _sounds(clips) if p.name in CLOSED
     ]
     vowels = [
-        float(_lowest(apart[i], p, 0.0) < CLOSED_SHARE * reference) for i, p in _sounds(clips) if p.name[0] in "aeiou"
+        float(lowest(apart[i], p, 0.0) < CLOSED_SHARE * reference) for i, p in _sounds(clips) if p.name[0] in "aeiou"
     ]
     rounding = [rows[:, [_COLUMN["mouthPucker"], _COLUMN["mouthFunnel"]]].sum(axis=1) for rows in predicted]
     rounded = [_middle(rounding[i], p) for i, p in _sounds(clips) if p.name in ("uw", "w", "ow")]
@@ -118,7 +118,8 @@ def _span(phone: Phone, margin_s: float, frames: int) -> tuple[int, int]:
     return first, max(first + 1, min(frames, int((phone.end_s + margin_s) * FPS) + 1))
 
 
-def _lowest(rows: NDArray[np.float32], phone: Phone, margin_s: float) -> float:
+def lowest(rows: NDArray[np.floating], phone: Phone, margin_s: float) -> float:
+    """The least value, one a frame, [F], while a phone sounds and `margin_s` before and after it."""
     first, end = _span(phone, margin_s, len(rows))
     return float(rows[first:end].min())
 
