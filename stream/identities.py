@@ -251,6 +251,11 @@ def draw_at_rest(system: System, state: IdentityState) -> Photo:
         for due in drive.push(np.zeros(FRAME_MS * SAMPLE_RATE_HZ // 1000, np.float32)):
             frame = drive.draw(due)
             break
+    return to_picture(frame)
+
+
+def to_picture(frame: Tensor) -> Photo:
+    """A frame of one stream, [1, 3, S, S], -1 to 1, as pixels, [S, S, 3], uint8."""
     levels = ((frame[0].permute(1, 2, 0) + 1.0) * 127.5).round().clamp(0, 255)
     return levels.byte().numpy()
 

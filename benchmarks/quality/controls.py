@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.meter import FaceMeter, Picture, Seen
 from models.rig import vector
 from models.system import AudioFeatures, ControlBatch, IdentityState, System
+from stream.identities import to_picture
 
 SWEEPS: Final[dict[str, tuple[float, ...]]] = {
     "headYaw": (-15, -10, -5, 5, 10, 15),
@@ -67,11 +68,6 @@ class Puppet:
         """The face under these controls, RGB, [S, S, 3], uint8."""
         batch = ControlBatch(vector(controls)[None], torch.zeros(1))
         return to_picture(self._system.step([self._identity], self._silence, batch, self._system.init_state(1)))
-
-
-def to_picture(frame: torch.Tensor) -> Picture:
-    """[1, 3, S, S], -1 to 1, to [S, S, 3], uint8."""
-    return ((frame[0].permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8).numpy()
 
 
 def measure_controls(puppet: Puppet) -> ControlReport:

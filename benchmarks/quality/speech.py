@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.controls import to_picture
 from benchmarks.quality.meter import FaceMeter, Picture
 from models.system import FPS, SAMPLE_RATE_HZ, IdentityState, System
 from models.training.phones import Phone
@@ -15,6 +14,7 @@ from models.training.speech_clips import Clip
 from models.training.speech_score import CLOSED_SHARE, lowest
 from models.training.visemes import CLOSED
 from stream.drive import Drive
+from stream.identities import to_picture
 
 NEAR_S: Final = 0.06
 INNER_S: Final = 0.04
