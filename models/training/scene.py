@@ -21,7 +21,7 @@ from models.visavis.ict import BLINK, NECK_CM, Part, Rig, Shape, person, pose, r
 MARGIN: Final = 1.3
 """The texture shows this much more than the frame, for what head turns bring in."""
 
-TEXTURE_PX: Final = 640
+TEXTURE_PX: Final = 704
 GRID: Final = 41
 LASH_CM: Final = 0.16
 EYE_SINK_CM: Final = 0.3
@@ -247,7 +247,7 @@ class Scene:
         below_cm = (place[self.inside, 1] - ceiling) / scale
         back_cm = (lip[:, 2].max() - place[self.inside, 2]) / scale
         facing = np.clip((self.normal[self.inside] @ turn.T)[:, 2], 0.0, 1.0)
-        lit = 0.62 + 0.38 * np.clip(below_cm / 0.3, 0.0, 1.0)
+        lit = 0.7 + 0.3 * np.clip(below_cm / 0.3, 0.0, 1.0)
         deep = np.clip(1.3 - back_cm / 4.5, 0.2, 1.0)
         shade[self.inside] = lit * deep * (self.look.gap + (1.0 - self.look.gap) * facing)
         place = place.copy()

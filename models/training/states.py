@@ -90,9 +90,9 @@ def random_eyes(controls: Tensor, rng: np.random.Generator) -> None:
 
 
 def random_head(controls: Tensor, rng: np.random.Generator) -> None:
-    """Turn, nod and tilt, in place: up to 12, 9 and 10 degrees."""
+    """Turn, nod and tilt, in place: up to 15, 10 and 15 degrees."""
     if rng.random() < 0.85:
-        for name, limit in (("headYaw", 12.0), ("headPitch", 9.0), ("headRoll", 10.0)):
+        for name, limit in (("headYaw", 15.0), ("headPitch", 10.0), ("headRoll", 15.0)):
             controls[INDEX[name]] = float(rng.uniform(-1.0, 1.0) * limit * (1.0 if rng.random() < 0.5 else 0.4))
 
 
