@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.audio.filters import bins_hz, triangles
 from models.system import FRAME_MS, SAMPLE_RATE_HZ
 
 BANDS: Final = 80
@@ -30,11 +31,7 @@ def mel_filters() -> NDArray[np.float32]:
     """Triangular filters of peak 1, evenly spaced in 2595 log10(1 + f / 700), [FFT_SAMPLES / 2 + 1, BANDS]."""
     edges_mel = np.linspace(_mel(LOW_HZ), _mel(HIGH_HZ), BANDS + 2)
     edges_hz = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)
-    bins_hz = np.arange(FFT_SAMPLES // 2 + 1) * (SAMPLE_RATE_HZ / FFT_SAMPLES)
-    low, centre, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
-    rising = (bins_hz[:, None] - low) / (centre - low)
-    falling = (high - bins_hz[:, None]) / (high - centre)
-    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    return triangles(bins_hz(FFT_SAMPLES, SAMPLE_RATE_HZ), edges_hz).astype(np.float32)
 
 
 def frame_hops(frame: int, lookahead_ms: int) -> range:
