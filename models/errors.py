@@ -4,7 +4,8 @@ ModelError
 ├── ControlError      a control name or value nobody knows
 ├── PhotoError        a photo that cannot be enrolled; `reason` says why, for programs
 ├── IdentityError     a saved identity that does not fit this system or version
-└── UnknownSystemError
+├── UnknownSystemError
+└── SoundShapeError   samples that are not a row for each stream
 """
 
 from typing import Literal
@@ -63,3 +64,14 @@ class UnknownSystemError(ModelError, ValueError):
 
     def __str__(self) -> str:
         return f"got system {self.name!r}, want one of: {', '.join(self.known)}"
+
+
+class SoundShapeError(ModelError, ValueError):
+    """A front end was given samples that are not a row for each of its streams."""
+
+    def __init__(self, got: tuple[int, ...], streams: int) -> None:
+        self.got = got
+        self.streams = streams
+
+    def __str__(self) -> str:
+        return f"got samples of shape {list(self.got)}, want [{self.streams}, n]: mono at 16 kHz, a row per stream"
