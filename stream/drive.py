@@ -1,15 +1,13 @@
 """From sound to a frame, without a clock: what the live stage and `visavis render` both run."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.audio import LogMel
+from models.audio import FRONT_ENDS, FeatureStream
 from models.idle import IdleLife
 from models.rig import CONTROLS, clamp
 from models.system import FRAME_MS, AudioFeatures, ControlBatch, IdentityState, System
@@ -17,11 +15,6 @@ from stream.errors import FrontEndError
 from stream.pacing import Pacer, snap, sound_end
 from stream.targets import ControlTargets
 from stream.vad import MouthGate
-
-FRONT_ENDS: Final[dict[str, Callable[[], LogMel]]] = {"log_mel80": LogMel}
-HOP_MS: Final = 10
-HOPS_PER_FRAME: Final = FRAME_MS // HOP_MS
-HOPS_KEPT: Final = 64  # more than the longest look-ahead, so that it can be shortened at any time
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class Drive:
         """Start in silence at media time 0. `lookahead_ms` snaps to the nearest that the system was trained for.
 
         Raises:
-            FrontEndError: If the system needs a front end that is not in `FRONT_ENDS`.
+            FrontEndError: If the system needs a front end that is not in `models.audio.FRONT_ENDS`.
         """
         if system.front_end not in FRONT_ENDS:
             raise FrontEndError(system.front_end, tuple(FRONT_ENDS))
@@ -71,9 +64,7 @@ class Drive:
         self.heard_samples = 0
         self._system = system
         self._state = system.init_state(1)
-        self._front_end = FRONT_ENDS[system.front_end]()
-        self._hops = np.zeros((0, 0), np.float32)  # the newest hops, [hops, bins]
-        self._hops_end = 0
+        self._features = FeatureStream(FRONT_ENDS[system.front_end]())
         self._pacer = Pacer(snap(lookahead_ms, system.lookahead_ms))
         self._idle = IdleLife(seed) if idle else None
 
@@ -113,10 +104,7 @@ class Drive:
     def _hear(self, samples: NDArray[np.float32]) -> None:
         self.heard_samples += samples.size
         self.gate.push(samples)
-        fresh = self._front_end.push(samples)
-        if fresh.shape[0]:
-            self._hops = np.concatenate([self._hops.reshape(-1, fresh.shape[1]), fresh])[-HOPS_KEPT:]
-            self._hops_end += fresh.shape[0]
+        self._features.push(samples)
 
     def _frame(self, number: int) -> DueFrame:
         pts_ms = FRAME_MS * number
@@ -124,15 +112,7 @@ class Drive:
         gate = self.gate.gain(pts_ms)
         if self._idle is not None:
             values = clamp(values + self._idle.controls(pts_ms, gate))
-        features = AudioFeatures(self._newest_hops(number), torch.tensor([float(self.lookahead_ms)]))
+        window = torch.from_numpy(self._features.frame(number, self.lookahead_ms))
+        features = AudioFeatures(window[None], torch.tensor([float(self.lookahead_ms)]))
         controls = ControlBatch(values.reshape(1, len(CONTROLS)), torch.tensor([gate * lip_gain]))
         return DueFrame(number, features, controls)
-
-    def _newest_hops(self, number: int) -> Tensor:
-        """The four hops that end at `40 * number + lookahead_ms`, [1, 4, bins]; zeros from before the stream."""
-        end = (FRAME_MS * number + self.lookahead_ms) // HOP_MS - self._hops_end + self._hops.shape[0]
-        rows = self._hops[max(0, end - HOPS_PER_FRAME) : max(0, end)]
-        bins = self._hops.shape[1] or self._front_end.push(np.zeros(0, np.float32)).shape[1]
-        padded = np.zeros((HOPS_PER_FRAME, bins), np.float32)
-        padded[HOPS_PER_FRAME - rows.shape[0] :] = rows.reshape(-1, bins)
-        return torch.from_numpy(padded)[None]

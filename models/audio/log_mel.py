@@ -44,12 +44,18 @@ def frame_hops(frame: int, lookahead_ms: int) -> range:
 
 
 class LogMel:
-    """The front end of one stream.
+    """The front end of one stream: a `models.audio.feature_stream.RowSource`.
 
     Attributes:
+        bands: Values in a row.
+        frame_rows: Rows that a system gets for one frame.
+        before: Every value of a row that lies before the stream.
         tail: All it remembers: the samples that the next window still needs, [240 to 399], float32.
     """
 
+    bands: Final = BANDS
+    frame_rows: Final = HOPS_PER_FRAME
+    before: Final = 0.0
     tail: NDArray[np.float32]
 
     def __init__(self) -> None:
@@ -58,6 +64,10 @@ class LogMel:
     def reset(self) -> None:
         """Forget the past: the next sample follows digital silence."""
         self.tail = np.zeros(WINDOW_SAMPLES - HOP_SAMPLES, np.float32)
+
+    def rows_of_frame(self, frame: int, lookahead_ms: int) -> NDArray[np.int64]:
+        """`frame_hops` as an array, [4]."""
+        return np.array(frame_hops(frame, lookahead_ms))
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the next samples and return the hops that they complete.
