@@ -128,7 +128,7 @@ def test_rows_are_what_the_library_gave(make, library):
 
 
 @all_front_ends
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(chunks=st.lists(st.integers(0, 1500), min_size=1, max_size=10), seed=st.integers(0, 9))
 def test_any_chunking_equals_offline(make, chunks, seed):
     front_end = make()
@@ -140,7 +140,7 @@ def test_any_chunking_equals_offline(make, chunks, seed):
 
 
 @all_front_ends
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(chunks=st.lists(st.integers(1, 1500), min_size=2, max_size=8), resets=st.lists(st.integers(0, 7), max_size=3))
 def test_a_reset_stream_begins_anew_at_any_sample_and_the_others_go_on(make, chunks, resets):
     front_end, state = make(), make().init_state(3)

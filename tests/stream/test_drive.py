@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.audio import log_mel
+from models.audio import KaldiFbank128, LwsMel80, Mfcc12, Wav2LipMel80, log_mel
 from models.idle import IdleLife
 from models.rig import INDEX
 from stream.drive import Drive
@@ -43,6 +43,25 @@ def test_a_frame_hears_the_four_hops_that_end_at_its_look_ahead():
         end = 4 * due.frame + 12
         np.testing.assert_allclose(due.features.values[0], hops[end - 4 : end], atol=1e-5)
         assert due.features.lookahead_ms.tolist() == [120.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "lookahead_ms"),
+    [
+        ("mfcc12", Mfcc12, 135),
+        ("lws_mel80", LwsMel80, 120),
+        ("lws_mel80", LwsMel80, 0),
+        ("wav2lip_mel80", Wav2LipMel80, 133),
+        ("kaldi_fbank128", KaldiFbank128, 0),
+    ],
+)
+def test_a_published_front_end_hears_in_the_stream_what_it_hears_offline(name, make, lookahead_ms):
+    drive = Drive(Loudness(front_end=name, lookahead_ms=(lookahead_ms,)), identity(0.5), idle=False)
+    due = [frame for packet in np.split(SOUND, range(333, SOUND.size, 333)) for frame in drive.push(packet)]
+    offline = make().frames(torch.from_numpy(SOUND)[None], range(len(due)), lookahead_ms)[0]
+    assert len(due) > 30
+    torch.testing.assert_close(torch.cat([frame.features.values for frame in due]), offline, atol=1e-5, rtol=0)
+    assert drive.draw(due[0]).shape == (1, 3, 64, 64)
 
 
 def test_without_look_ahead_the_first_frame_hears_nothing():
