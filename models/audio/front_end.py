@@ -169,6 +169,8 @@ class FrontEnd(nn.Module):
         windows, counts = self._windows(sound, state.pending + samples.shape[1])
         state.pending.add_(samples.shape[1] - self.plan.hop_samples * counts)
         state.tail.copy_(sound[:, sound.shape[1] - state.tail.shape[1] :])
+        if not windows.shape[1]:  # Fourier transforms of nothing are refused
+            return Rows(sound.new_zeros(sound.shape[0], 0, self.plan.bands), counts)
         live = torch.arange(windows.shape[1], device=counts.device) < counts[:, None]
         power = windows[..., -self.plan.hop_samples :].square().mean(dim=-1)
         values = self.features(windows * self.level.gains(power, live, state.level)[..., None])

@@ -23,7 +23,7 @@ class Level(Protocol):
         """Factors for the next windows.
 
         Args:
-            hop_power: Mean square of the newest hop of each window, [B, H], float64.
+            hop_power: Mean square of the newest hop of each window, [B, H], float64; H is 1 or more.
             live: Which windows exist, [B, H], bool; the others change nothing.
             memory: As of `init_memory`; moves on in place.
 
@@ -82,7 +82,7 @@ class RunningRms:
         for hop in range(hop_power.shape[1]):
             memory.copy_(torch.where(voice[:, hop], self.keep * memory + heard[:, hop], memory))
             means.append(memory[:, 0] / memory[:, 1])
-        return TARGET_RMS / torch.stack(means, dim=1).sqrt() if means else torch.ones_like(hop_power)
+        return TARGET_RMS / torch.stack(means, dim=1).sqrt()
 
 
 def clip_gain(samples: Tensor) -> float:
