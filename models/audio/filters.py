@@ -19,7 +19,7 @@ def triangles(bins: Array, edges: Array) -> Array:
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising = (bins[:, None] - low) / (centre - low)
     falling = (high - bins[:, None]) / (high - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))
+    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float64)
 
 
 def bins_hz(fft_samples: int, rate_hz: int) -> Array:

@@ -51,7 +51,8 @@ class KaldiFbank128(FrontEnd):
         """
         super().__init__(_plan(*statistics, context_rows), FixedGain())
         self.mean, self.deviation = statistics
-        edges_mel = np.linspace(*htk_mel(np.array([LOW_HZ, SAMPLE_RATE_HZ / 2])), self.plan.bands + 2)
+        low, high = htk_mel(np.array([LOW_HZ, SAMPLE_RATE_HZ / 2]))
+        edges_mel = np.linspace(low, high, self.plan.bands + 2)
         bank = triangles(htk_mel(bins_hz(FFT_SAMPLES, SAMPLE_RATE_HZ)), edges_mel)  # straight in mel, not in Hz
         window = torch.hann_window(WINDOW_SAMPLES, periodic=False, dtype=torch.float64)
         self.register_buffer("hann", window, persistent=False)

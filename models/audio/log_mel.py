@@ -53,12 +53,12 @@ class LogMel:
         tail: All it remembers: the samples that the next window still needs, [240 to 399], float32.
     """
 
-    bands: Final = BANDS
-    frame_rows: Final = HOPS_PER_FRAME
-    before: Final = 0.0
     tail: NDArray[np.float32]
 
     def __init__(self) -> None:
+        self.bands = BANDS
+        self.frame_rows = HOPS_PER_FRAME
+        self.before = 0.0
         self.reset()
 
     def reset(self) -> None:

@@ -55,7 +55,8 @@ class Mfcc12(FrontEnd):
     def __init__(self) -> None:
         super().__init__(PLAN, FixedGain(FULL_SCALE))
         window = torch.hamming_window(400, periodic=False, alpha=0.54, beta=0.46, dtype=torch.float64)
-        edges_hz = htk_hz(np.linspace(*htk_mel(np.array([LOW_HZ, HIGH_HZ])), FILTERS + 2))
+        low, high = htk_mel(np.array([LOW_HZ, HIGH_HZ]))
+        edges_hz = htk_hz(np.linspace(low, high, FILTERS + 2))
         bank = triangles(bins_hz(FFT_SAMPLES, SAMPLE_RATE_HZ), edges_hz)
         self.register_buffer("hamming", window, persistent=False)
         self.register_buffer("filters", torch.from_numpy(bank), persistent=False)
