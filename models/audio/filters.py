@@ -24,7 +24,7 @@ def triangles(bins: Array, edges: Array) -> Array:
 
 def bins_hz(fft_samples: int, rate_hz: int) -> Array:
     """Frequencies of the bins of a real transform, [fft_samples / 2 + 1]."""
-    return np.arange(fft_samples // 2 + 1) * (rate_hz / fft_samples)
+    return np.arange(fft_samples // 2 + 1, dtype=np.float64) * (rate_hz / fft_samples)
 
 
 def htk_mel(hz: Array) -> Array:
