@@ -1,0 +1,6 @@
+"""Log-mel rows of many streams at once, straight from their ring buffers."""
+
+from kernels.log_mel.op import MelBasis, log_mel, mel_basis
+from kernels.log_mel.reference import log_mel_reference
+
+__all__ = ["MelBasis", "log_mel", "log_mel_reference", "mel_basis"]
