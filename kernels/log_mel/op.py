@@ -3,8 +3,7 @@ from torch import Tensor
 
 from kernels.contract import FLOATS, Impl, check_dtype, check_layout, check_shape, takes_triton
 from kernels.errors import ShapeError
-from kernels.log_mel.basis import MelBasis as MelBasis
-from kernels.log_mel.basis import mel_basis as mel_basis
+from kernels.log_mel.basis import MelBasis
 from kernels.log_mel.reference import log_mel_reference
 
 
