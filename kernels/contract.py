@@ -18,6 +18,7 @@ from kernels.errors import DtypeError, LayoutError, ShapeError, TritonUnavailabl
 Impl = Literal["auto", "reference", "triton"]
 """Which form runs: "auto" takes Triton on CUDA tensors and the reference elsewhere."""
 
+INSTALLED: Final = find_spec("triton") is not None
 FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -29,7 +30,7 @@ def takes_triton(impl: Impl, tensor: Tensor) -> bool:
     """
     if impl == "reference" or (impl == "auto" and not tensor.is_cuda):
         return False
-    if find_spec("triton") is None:
+    if not INSTALLED:
         raise TritonUnavailableError("Triton is not installed: pip install 'visavis[gpu]', or ask for impl='reference'")
     if not tensor.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         raise TritonUnavailableError(
