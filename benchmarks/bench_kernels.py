@@ -32,7 +32,7 @@ from models.audio.log_mel import (
 SIDE_PX: Final = 512
 BATCHES: Final = (1, 32)
 RING_SAMPLES: Final = 16_000
-POINTS: Final = 9_409  # skin vertices of the house model's rig
+POINTS: Final = 8_761  # skin vertices of the house model's rig
 CALLS_PER_GRAPH: Final = 10
 
 

@@ -95,6 +95,7 @@ def _convolve(
         TAPS_Y=side if step == 1 else 2 - phase[0],
         TAPS_X=side if step == 1 else 2 - phase[1],
         PIXELS=_PIXELS,
+        BLOCKS=triton.cdiv(ins, _INS),
         BLOCK_INS=_INS,
         BLOCK_OUTS=block,
         PRODUCT=product,
@@ -131,6 +132,7 @@ def _convolve_kernel(
     TAPS_Y: tl.constexpr,
     TAPS_X: tl.constexpr,
     PIXELS: tl.constexpr,
+    BLOCKS: tl.constexpr,
     BLOCK_INS: tl.constexpr,
     BLOCK_OUTS: tl.constexpr,
     PRODUCT: tl.constexpr,
@@ -148,32 +150,33 @@ def _convolve_kernel(
     style_ptr += sample * INS
 
     total = tl.zeros([PIXELS, BLOCK_OUTS], tl.float32)
-    for tap_y in tl.static_range(TAPS_Y):
-        for tap_x in tl.static_range(TAPS_X):
-            if STEP == 1:
-                y = i + tap_y - SIDE // 2
-                x = j + tap_x - SIDE // 2
-                tap = tap_y * SIDE + tap_x
-            else:  # only every second tap of a transposed convolution meets a sample
-                y = i - tap_y
-                x = j - tap_x
-                tap = (PHASE_Y + 2 * tap_y) * SIDE + PHASE_X + 2 * tap_x
-            inside = live & (y >= 0) & (y < height) & (x >= 0) & (x < width)
-            at = y * width + x
-            for first in range(0, INS, BLOCK_INS):
-                channel = first + tl.arange(0, BLOCK_INS)
-                there = channel < INS
-                factor = tl.load(style_ptr + channel, mask=there, other=0.0)
-                value = tl.load(
-                    x_ptr + channel[None, :] * plane + at[:, None], mask=inside[:, None] & there[None, :], other=0.0
-                )
-                value = value.to(tl.float32) * factor[None, :]  # [PIXELS, BLOCK_INS]
-                weight = tl.load(
-                    taps_ptr + (tap * INS + channel)[:, None] * OUTS + out_channel[None, :],
-                    mask=there[:, None] & wanted[None, :],
-                    other=0.0,
-                )
-                total = tl.dot(value.to(PRODUCT), weight.to(PRODUCT), total, input_precision=PRECISION)
+    for turn in range(TAPS_Y * TAPS_X * BLOCKS):  # one loop for taps and channels: one pipeline, little code
+        tap_y = turn // (TAPS_X * BLOCKS)
+        tap_x = turn // BLOCKS % TAPS_X
+        channel = turn % BLOCKS * BLOCK_INS + tl.arange(0, BLOCK_INS)
+        if STEP == 1:
+            y = i + tap_y - SIDE // 2
+            x = j + tap_x - SIDE // 2
+            tap = tap_y * SIDE + tap_x
+        else:  # only every second tap of a transposed convolution meets a sample
+            y = i - tap_y
+            x = j - tap_x
+            tap = (PHASE_Y + 2 * tap_y) * SIDE + PHASE_X + 2 * tap_x
+        inside = live & (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        there = channel < INS
+        factor = tl.load(style_ptr + channel, mask=there, other=0.0)
+        value = tl.load(
+            x_ptr + channel[None, :] * plane + (y * width + x)[:, None],
+            mask=inside[:, None] & there[None, :],
+            other=0.0,
+        )
+        value = value.to(tl.float32) * factor[None, :]  # [PIXELS, BLOCK_INS]
+        weight = tl.load(
+            taps_ptr + (tap * INS + channel)[:, None] * OUTS + out_channel[None, :],
+            mask=there[:, None] & wanted[None, :],
+            other=0.0,
+        )
+        total = tl.dot(value.to(PRODUCT), weight.to(PRODUCT), total, input_precision=PRECISION)
 
     scale = tl.load(scale_ptr + sample * OUTS + out_channel, mask=wanted, other=0.0)
     total *= scale[None, :]

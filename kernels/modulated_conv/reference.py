@@ -41,6 +41,6 @@ def _smooth(x: Tensor) -> Tensor:
 
     Per axis (1, 3, 3, 1) over its sum, times 2 for the zeros between the samples.
     """
-    fir = 0.75 - 0.5 * (torch.arange(4, dtype=x.dtype, device=x.device) % 3 == 0)
+    fir = 0.75 - 0.5 * (torch.arange(4, device=x.device) % 3 == 0).to(x.dtype)
     kernel = torch.outer(fir, fir).expand(x.shape[1], 1, 4, 4)
     return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
