@@ -200,7 +200,7 @@ def _mel(batch: int) -> Case:
     )
     ring, end = 0.1 * torch.randn(batch, RING_SAMPLES), torch.arange(batch) * 997 + 50_000
     return Case(
-        f"log_mel, {batch} streams",
+        f"log_mel of a frame, batch {batch}",
         lambda impl: log_mel(
             ring,
             end,
