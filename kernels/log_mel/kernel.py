@@ -1,4 +1,4 @@
-# pyright: basic, reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: basic, reportArgumentType=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
 # Triton's parameters are typed as what the compiled code sees, not as what the caller hands over.
 import math
 
