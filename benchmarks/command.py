@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.harness import Row, as_json, as_table, save
 
-BENCHES: Final = ("render", "enroll", "server", "soak")
+BENCHES: Final = ("render", "enroll", "kernels", "server", "soak")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +42,10 @@ def _bench(name: str, seconds: float | None) -> Callable[[], list[Row]]:
         from benchmarks import bench_enroll
 
         return bench_enroll.run
+    if name == "kernels":
+        from benchmarks import bench_kernels
+
+        return bench_kernels.run
     from benchmarks import bench_server
 
     if name == "server":

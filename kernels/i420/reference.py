@@ -5,9 +5,10 @@ RED, GREEN, BLUE = 0.299, 0.587, 0.114
 
 
 def rgb_to_i420_reference(rgb: Tensor) -> Tensor:
-    """Slow, obvious version of `rgb_to_i420`; same contract, any device."""
+    """Slow, obvious version of `rgb_to_i420`; same contract, any device. In float32, or float64 if given."""
     batch, _, height, width = rgb.shape
-    red, green, blue = ((rgb.double().clamp(-1, 1) + 1) / 2).unbind(1)  # [B, H, W], 0 to 1
+    full = rgb.to(torch.promote_types(rgb.dtype, torch.float32))
+    red, green, blue = ((full.clamp(-1, 1) + 1) / 2).unbind(1)  # [B, H, W], 0 to 1
     luma = RED * red + GREEN * green + BLUE * blue
     y = 16 + 219 * luma
     u = 128 + 224 * (blue - luma) / (2 * (1 - BLUE))
