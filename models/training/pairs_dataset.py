@@ -7,7 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.visavis.fit import FRAME_PX
 from models.visavis.ict import Shape
+
+_IN_PX = ("scale_px_per_cm", "centre_px")
 
 
 @dataclass(frozen=True)
@@ -15,9 +18,9 @@ class PairBatch:
     """Pairs of two states of one person.
 
     Attributes:
-        photo: The state given, [B, 3, 256, 256], float32, -1 to 1.
+        photo: The state given, [B, 3, 256 d, 256 d], float32, -1 to 1.
         own: Its controls relative to rest, [B, 57].
-        truth: The state wanted, [B, 3, 256, 256].
+        truth: The state wanted, [B, 3, 256 d, 256 d].
         controls: Its controls relative to rest, [B, 57].
         shape: The persons, in frame pixels.
     """
@@ -30,10 +33,16 @@ class PairBatch:
 
 
 class PairSet:
-    """What `models.training.pairs` wrote to a folder, or the part of it that is (or is not) held out."""
+    """What `models.training.pairs` wrote to a folder, or the part of it that is (or is not) held out.
 
-    def __init__(self, folder: Path, *, held_out: bool) -> None:
-        self.images: list[np.ndarray] = []  # one person each, [N, 256, 256, 3] uint8
+    Args:
+        folder: The shards; larger pictures are made smaller, those that are too small are left out.
+        held_out: Which persons.
+        detail: Pixels of a picture along a frame pixel, d.
+    """
+
+    def __init__(self, folder: Path, *, held_out: bool, detail: int = 1) -> None:
+        self.images: list[np.ndarray] = []  # one person each, [N, 256 d, 256 d, 3] uint8
         self.controls: list[Tensor] = []
         self.shapes: list[dict[str, Tensor]] = []
         self.sets: list[str] = []
@@ -41,10 +50,16 @@ class PairSet:
         for path in sorted(folder.glob("*.npz")):
             shard = np.load(path)
             columns = {name: shard[name] for name in (*names, "images", "controls", "held_out", "set")}
+            shrink, rest = divmod(columns["images"].shape[2], FRAME_PX * detail)
+            if shrink == 0 or rest:
+                continue
             for i in np.flatnonzero(columns["held_out"] == held_out):
-                self.images.append(columns["images"][i])
+                self.images.append(_smaller(columns["images"][i], shrink))
                 self.controls.append(torch.from_numpy(columns["controls"][i]).float())
-                self.shapes.append({name: torch.from_numpy(np.asarray(columns[name][i])).float() for name in names})
+                shape = {name: torch.from_numpy(np.asarray(columns[name][i])).float() for name in names}
+                for name in _IN_PX:
+                    shape[name] = shape[name] / (shrink * detail)
+                self.shapes.append(shape)
                 self.sets.append(str(np.broadcast_to(columns["set"], len(columns["images"]))[i]))
 
     def __len__(self) -> int:
@@ -79,6 +94,14 @@ class PairSet:
         given = 0 if random.random() < photo_share else int(random.integers(count))
         ahead = 0 if random.random() < same_share else int(random.integers(1, count))
         return given, (given + ahead) % count
+
+
+def _smaller(images: np.ndarray, shrink: int) -> np.ndarray:
+    """Means of `shrink` by `shrink` pixels, [N, H, W, 3] uint8."""
+    count, height, width, _ = images.shape
+    blocks = images.reshape(count, height // shrink, shrink, width // shrink, shrink, 3)
+    # a copy, so that the shard can be let go
+    return images.copy() if shrink == 1 else np.rint(blocks.mean((2, 4), dtype=np.float32)).astype(np.uint8)
 
 
 def _pictures(images: list[np.ndarray]) -> Tensor:

@@ -2,12 +2,14 @@
 
 Supervised by the truth of the re-projection: L1 with weight on mouth and eyes, L1 on image gradients, and distances of
 SqueezeNet features (Johnson et al., "Perceptual Losses for Real-Time Style Transfer", ECCV 2016, equation 2) where its
-weights are given. The learning rate falls with the share of `--minutes` that has gone by; a run that was cut off goes
-on from its last checkpoint.
+weights are given; in the second part of the run a critic of patches (`models.training.critic`) is heard as well. The
+learning rate falls with the share of `--minutes` that has gone by; a run that was cut off goes on from its last
+checkpoint. `--size base --start FILE` begins with the weights of the small renderer.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +20,33 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from models.training.critic import Critic
 from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairBatch, PairSet
+from models.visavis.fit import FRAME_PX
 from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region, cut
 from models.visavis.ict import Rig, person
-from models.visavis.renderer import MARGIN_PX, IdentityEncoder, PatchNet, condition, inner
+from models.visavis.renderer import (
+    COARSE_MAPS,
+    DETAIL,
+    FEATURES_FINE,
+    FINE_MAPS,
+    MARGIN_PX,
+    PHOTO_PX,
+    IdentityEncoder,
+    PatchNet,
+    Size,
+    condition,
+    inner,
+)
 
-CHECKPOINT_EVERY_S = 180.0
+CHECKPOINT_EVERY_S = 480.0
 EMA = 0.998
+_JOIN_OTHERS = COARSE_MAPS + FEATURES_FINE  # channels of the first layer that hold no pixels
 
 
 @dataclass(frozen=True)
@@ -43,19 +60,23 @@ class TrainConfig:
     rate: float = 1.5e-3
     seed: int = 0
     threads: int = 2
+    size: Size = "small"
+    start: Path | None = None
     squeezenet: Path | None = None
     feature_weight: float = 0.1
+    critic_weight: float = 0.05
+    critic_from: float = 0.5
 
 
 class Renderer(nn.Module):
     """Both networks under one roof, so that one optimiser and one file hold them."""
 
-    def __init__(self) -> None:
+    def __init__(self, detail: int = 1) -> None:
         super().__init__()
-        self.encoder, self.net = IdentityEncoder(), PatchNet()
+        self.encoder, self.net = IdentityEncoder(detail), PatchNet(detail)
 
     def forward(self, example: "Example") -> dict[Region, Tensor]:
-        """Painted patches, [B, 3, *PATCH_PX[region]] each."""
+        """Painted patches, [B, 3, d h, d w] each, h and w as in `PATCH_PX`."""
         fine, coarse = self.encoder(inner(torch.cat([example.photo, example.mouth], 1)))
         return {
             region: self.net(patch.fine, patch.coarse, fine, coarse, patch.at, example.steer)
@@ -71,7 +92,7 @@ class Example:
     mouth: Tensor
     steer: Tensor
     patches: dict[Region, Patch]
-    truth: dict[Region, Tensor]  # [B, 3, *PATCH_PX[region]]
+    truth: dict[Region, Tensor]  # [B, 3, d h, d w]
 
 
 @torch.no_grad()
@@ -85,11 +106,12 @@ def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | 
         own = own + spread * torch.from_numpy(random.standard_normal(own.shape)).float()
     binding = geometry.bind(batch.shape, own)
     base = person(geometry.rig, batch.shape)
-    photo = F.pad(photo, [MARGIN_PX] * 4, mode="replicate")  # the pairs have no margin
+    detail = photo.shape[-1] // FRAME_PX
+    photo = F.pad(photo, [MARGIN_PX * detail] * 4, mode="replicate")  # the pairs have no margin
     prior = geometry.predict(photo, binding, batch.shape, batch.controls, base)
     patches: dict[Region, Patch] = {region: geometry.patch(photo, binding, prior, region) for region in PATCH_PX}
     wanted: dict[Region, Tensor] = {
-        region: cut(truth, patch.corner, *PATCH_PX[region]) for region, patch in patches.items()
+        region: cut(truth, patch.corner * detail, *patch.fine.shape[2:]) for region, patch in patches.items()
     }
     return Example(photo, binding.mouth, condition(batch.shape, own, batch.controls), patches, wanted)
 
@@ -140,7 +162,8 @@ def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int 
         example = prepare(geometry, batch, None)
         painted = model(example)
         for region, patch in example.patches.items():
-            photo = cut(batch.photo, patch.corner, *PATCH_PX[region])
+            detail = batch.photo.shape[-1] // FRAME_PX
+            photo = cut(batch.photo, patch.corner * detail, *patch.fine.shape[2:])
             for name, answer in (("net", painted[region]), ("warp", patch.fine[:, :3]), ("photo", photo)):
                 off = ((answer - example.truth[region]) / 2).square().mean((1, 2, 3))
                 errors.setdefault(f"{region}_{name}", []).append(off)
@@ -155,7 +178,8 @@ def sheet(model: Renderer, geometry: Geometry, held_out: PairSet, path: Path, ro
     painted = model(example)
     columns: list[Tensor] = []
     for region, patch in example.patches.items():
-        photo = cut(inner(example.photo), patch.corner, *PATCH_PX[region])
+        detail = example.photo.shape[-1] // PHOTO_PX
+        photo = cut(inner(example.photo), patch.corner * detail, *patch.fine.shape[2:])
         columns += [photo, patch.fine[:, :3], painted[region], example.truth[region]]
     height = max(column.shape[2] for column in columns)
     even = [F.pad(column, (0, 0, 0, height - column.shape[2]), value=-1.0) for column in columns]
@@ -168,13 +192,18 @@ def train(config: TrainConfig) -> None:
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
-    geometry = Geometry(Rig.load())
-    model, average = Renderer(), Renderer()
+    detail = DETAIL[config.size]
+    geometry = Geometry(Rig.load(), detail)
+    model, average = Renderer(detail), Renderer(detail)
+    if config.start is not None:
+        model.load_state_dict(enlarged(load_file(config.start), model))
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(model.parameters(), config.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     features = SqueezeFeatures.load(config.squeezenet) if config.squeezenet else None
-    step, spent_s = _resume(config.out / "checkpoint.pt", model, average, optimiser)
-    pairs, held_out = PairSet(config.pairs, held_out=False), PairSet(config.pairs, held_out=True)
+    critic = Critic(config.rate / 2)
+    step, spent_s = _resume(config.out / "checkpoint.pt", model, average, optimiser, critic)
+    pairs = PairSet(config.pairs, held_out=False, detail=detail)
+    held_out = PairSet(config.pairs, held_out=True, detail=detail)
     _log(config.out, {"persons": len(pairs), "held_out": len(held_out), "step": step})
 
     started_s, saved_s, total_s = time.monotonic() - spent_s, spent_s, config.minutes * 60
@@ -187,10 +216,14 @@ def train(config: TrainConfig) -> None:
             for group in optimiser.param_groups:
                 warm, left = min(1.0, (step + 1) / 200), 1.0 - now_s / total_s
                 group["lr"] = config.rate * warm * max(0.02, left)
-            loss = loss_of(model(example), example, features, config.feature_weight)
+            painted = model(example)
+            loss = loss_of(painted, example, features, config.feature_weight)
+            if config.critic_weight > 0 and now_s >= config.critic_from * total_s:
+                critic.learn(painted, example)
+                loss = loss + config.critic_weight * critic.complaint(painted, example)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             step += 1
             keep = min(EMA, step / (step + 10))
@@ -202,11 +235,11 @@ def train(config: TrainConfig) -> None:
             bar.update(round(now_s) - bar.n)
             if now_s - saved_s > CHECKPOINT_EVERY_S:
                 saved_s = now_s
-                _save(config.out, model, average, optimiser, step, now_s)
+                _save(config.out, model, average, optimiser, critic, step, now_s)
                 scores = evaluate(average, geometry, held_out)
                 sheet(average, geometry, held_out, config.out / "sheet.png")
                 _log(config.out, {"step": step, "minutes": now_s / 60, "loss": running, "psnr_db": scores})
-    _save(config.out, model, average, optimiser, step, min(total_s, time.monotonic() - started_s))
+    _save(config.out, model, average, optimiser, critic, step, min(total_s, time.monotonic() - started_s))
     _log(config.out, {"step": step, "loss": running, "psnr_db": evaluate(average, geometry, held_out)})
     sheet(average, geometry, held_out, config.out / "sheet.png")
 
@@ -226,20 +259,49 @@ def _examples(geometry: Geometry, pairs: PairSet, config: TrainConfig, step: int
             yield ready
 
 
-def _resume(path: Path, model: Renderer, average: Renderer, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+def enlarged(start: dict[str, Tensor], model: Renderer) -> dict[str, Tensor]:
+    """Weights of the same or of a smaller size for `model`, which then answers the smaller one's answer, enlarged."""
+    out = {name: tensor.float() for name, tensor in start.items()}
+    small = math.isqrt(len(out["net.leave.bias"]) // 3)  # pixels along a side of a half-resolution cell
+    grow = model.net.fold // small
+    out["encoder.fine.0.0.weight"] = _spread(out["encoder.fine.0.0.weight"], 4, small // 2, grow) / grow**2
+    maps, others = out["net.join1.0.weight"].split([FINE_MAPS * small**2, _JOIN_OTHERS], dim=1)
+    out["net.join1.0.weight"] = torch.cat([_spread(maps, FINE_MAPS, small, grow) / grow**2, others], 1)
+    for name in ("net.leave.weight", "net.leave.bias"):
+        out[name] = _spread(out[name][None], 3, small, grow)[0]
+    return out
+
+
+def _spread(weight: Tensor, channels: int, fold: int, grow: int) -> Tensor:
+    """Give each pixel of a cell, in channels [O, C fold fold, ...], to the grow x grow that take its place."""
+    cells = weight.unflatten(1, (channels, fold, fold))
+    return cells.repeat_interleave(grow, 2).repeat_interleave(grow, 3).flatten(1, 3)
+
+
+def _resume(
+    path: Path, model: Renderer, average: Renderer, optimiser: torch.optim.Optimizer, critic: Critic
+) -> tuple[int, float]:
     if not path.exists():
         return 0, 0.0
     saved = torch.load(path, weights_only=True)
     model.load_state_dict(saved["model"])
     average.load_state_dict(saved["average"])
     optimiser.load_state_dict(saved["optimiser"])
+    critic.load_state_dict(saved["critic"])
     return int(saved["step"]), float(saved["spent_s"])
 
 
 def _save(
-    out: Path, model: Renderer, average: Renderer, optimiser: torch.optim.Optimizer, step: int, spent_s: float
+    out: Path,
+    model: Renderer,
+    average: Renderer,
+    optimiser: torch.optim.Optimizer,
+    critic: Critic,
+    step: int,
+    spent_s: float,
 ) -> None:
-    state = {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+    parts = {"model": model, "average": average, "optimiser": optimiser, "critic": critic}
+    state = {name: part.state_dict() for name, part in parts.items()}
     torch.save({**state, "step": step, "spent_s": spent_s}, out / "checkpoint.new")
     (out / "checkpoint.new").replace(out / "checkpoint.pt")
     save_file({k: v.half().contiguous() for k, v in average.state_dict().items()}, out / "renderer.safetensors")
@@ -260,6 +322,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=TrainConfig.rate, help="first learning rate")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads")
+    parser.add_argument("--size", choices=list(DETAIL), default=TrainConfig.size, help="which renderer (%(default)s)")
+    parser.add_argument("--start", type=Path, help="weights to begin with, of the same size or of a smaller one")
+    parser.add_argument("--critic-weight", type=float, default=TrainConfig.critic_weight, help="0 trains without it")
+    parser.add_argument(
+        "--critic-from",
+        type=float,
+        default=TrainConfig.critic_from,
+        help="share of the time before it is heard",
+    )
     parser.add_argument("--feature-weight", type=float, default=TrainConfig.feature_weight)
     parser.add_argument("--squeezenet", type=Path, help="SqueezeNet 1.1 weights (HDF5) for the feature loss")
     train(TrainConfig(**vars(parser.parse_args(argv))))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.rig import ANGLES
+from models.visavis.fit import FRAME_PX
 from models.visavis.geometry import Binding, Geometry, Region
 from models.visavis.ict import Shape, person
 from models.visavis.renderer import IdentityEncoder, PatchNet, condition, inner
@@ -21,7 +22,7 @@ class Faces:
     """Identities as the drawing wants them, a row per stream.
 
     Attributes:
-        photo: The frame of the photo with its margin, [B, 3, 320, 320], -1 to 1.
+        photo: The frame of the photo with its margin, [B, 3, 320 d, 320 d], -1 to 1.
         fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
         coarse: Its coarser ones, [B, 32, 64, 64].
         base: What `person(geometry.rig, shape)` gave, [B, V, 3], cm.
@@ -51,10 +52,15 @@ class Faces:
         return cls(**plain, shape=shape, binding=binding)
 
 
-def hang(geometry: Geometry, encoder: IdentityEncoder, photo: Tensor, shape: Shape) -> Faces:
-    """All that depends on photos alone: [B, 3, 320, 320], -1 to 1, and their fits in frame pixels, a row each."""
+def hang(
+    geometry: Geometry, encoder: IdentityEncoder, photo: Tensor, shape: Shape, valid: Tensor | None = None
+) -> Faces:
+    """All that depends on photos alone: [B, 3, 320 d, 320 d], -1 to 1, and their fits in frame pixels, a row each.
+
+    `valid` as for `Geometry.bind`.
+    """
     own = F.pad(shape.expression - shape.rest, (0, len(ANGLES)))
-    binding = geometry.bind(shape, own)
+    binding = geometry.bind(shape, own, valid)
     fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
     return Faces(photo, fine, coarse, person(geometry.rig, shape), own, shape, binding)
 
@@ -87,8 +93,8 @@ class Drawing(nn.Module):
             tensors: Those of `FACES`.
 
         Returns:
-            The warped frames, [B, 3, 256, 256], -1 to 1; then for each region its painted patch, [B, 3, h, w], and
-            the patch's upper left pixel, [B, 2] (x, y), int64.
+            The warped frames, [B, 3, 256 d, 256 d], -1 to 1; then for each region its painted patch, [B, 3, d h, d w],
+            and the patch's upper left pixel, [B, 2] (x, y), int64, frame px.
         """
         faces = Faces.from_tensors(dict(zip(FACES, tensors, strict=True)))
         prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, controls, faces.base)
@@ -103,17 +109,18 @@ class Drawing(nn.Module):
 
 def blend(frames: Tensor, *patches: Tensor) -> Tensor:
     """Lay painted patches over frames, in place, soft towards their edges; arguments as `Drawing` returns them."""
+    detail = frames.shape[-1] // FRAME_PX
     for painted, corner in zip(patches[::2], patches[1::2], strict=True):
         height, width = painted.shape[2:]
-        share = _share(height, width)
-        for frame, piece, (x, y) in zip(frames, painted, corner.tolist(), strict=True):
+        share = _share(height, width, _FEATHER_PX * detail)
+        for frame, piece, (x, y) in zip(frames, painted, (corner * detail).tolist(), strict=True):
             frame[:, y : y + height, x : x + width].lerp_(piece, share)
     return frames
 
 
 @cache
-def _share(height: int, width: int) -> Tensor:
+def _share(height: int, width: int, feather_px: float) -> Tensor:
     """What a painted patch has to say, 0 at its edges to 1, [height, width]."""
     rows, columns = (torch.arange(n) + 0.5 for n in (height, width))
     down, across = torch.minimum(rows, height - rows), torch.minimum(columns, width - columns)
-    return (torch.minimum(down[:, None], across[None]) / _FEATHER_PX).clamp(max=1.0)
+    return (torch.minimum(down[:, None], across[None]) / feather_px).clamp(max=1.0)

@@ -31,6 +31,7 @@ _DEPTH_SHARPNESS: Final = 0.25  # per px of depth: 1 cm nearer outweighs e^2.5 t
 _DEEPEST: Final = -40.0  # exponent of what lies farthest back: 16 cm behind the nearest point
 _BEHIND_PX: Final = 15.0
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
+_HOLD_PX: Final = 20.0  # how far from the photo's edge the background moves freely
 _NODES: Final = 33  # background nodes along a side
 _UNDER: Final = 0.25  # the background's coverage of cells without skin
 _SETTLE: Final = 6  # steps until a cell knows where in the background it comes from
@@ -38,6 +39,9 @@ _NODE_SPAN: Final = 1.3  # the node grid's half-width in half frames
 _ANCHOR_STRIDE: Final = 32  # every n-th skin vertex pulls the background
 _MOUTH_BOX: Final = (40, 44)  # half-resolution rows and columns that hold any mouth
 _EYE_BOX: Final = (18, 24)
+_DARK_PX: Final = 22.0  # so far behind the front teeth it is dark: 2 cm
+_BETWEEN: Final = 0.15  # what a cell of the mouth takes from its neighbours
+_DENSE: Final = 2.0  # vertices or parts of them in a cell, times this, that cover it
 _FACING_GAIN: Final = 8.0
 _HEAD: Final = columns(("headYaw", "headPitch", "headRoll"))
 _MOUTH_COLOURS: Final = ((0.16, 0.06, 0.06), (0.90, 0.83, 0.74), (0.45, 0.20, 0.20))  # cavity, teeth, gums and tongue
@@ -55,7 +59,7 @@ class Binding(TensorFields):
         follow: How much of that pull a node obeys, [B, G], 0 to 1.
         iris: Centres of the irises in the photo, [B, 2, 2], frame px.
         teeth: Middle of the upper teeth in the photo, [B, 2], frame px.
-        mouth: The photo's own mouth opening, [B, 1, 320, 320], -1 (outside) to 1 (inside).
+        mouth: The photo's own mouth opening, [B, 1, 320 d, 320 d], -1 (outside) to 1 (inside).
     """
 
     skin: Tensor
@@ -72,7 +76,7 @@ class Prior:
     """The rig's first answer for one frame, a row per stream.
 
     Attributes:
-        frame: The photo carried to the new pose, [B, 3, 256, 256], -1 to 1.
+        frame: The photo carried to the new pose, [B, 3, 256 d, 256 d], -1 to 1.
         way: Offset of each half-resolution cell to its place in the photo, [B, 2, 128, 128] (x, y), px.
         coverage: How densely skin covers each cell, [B, 1, 128, 128], 0 to 1.
         openings: Mouth and eyes, [B, 2, 128, 128], -1 (outside) to 1 (inside).
@@ -96,7 +100,7 @@ class Patch:
 
     Attributes:
         corner: Its upper left pixel in the frame, [B, 2] (x, y), int64, even.
-        fine: Full-resolution maps, [B, 9, h, w]; a guess fills the open mouth.
+        fine: Full-resolution maps, [B, 9, d h, d w]; a guess fills the open mouth.
         coarse: Half-resolution maps, [B, 8, h / 2, w / 2].
         at: Where each half-resolution pixel comes from, [B, h / 2, w / 2, 2], -1 to 1.
     """
@@ -108,9 +112,14 @@ class Patch:
 
 
 class Geometry:
-    """Binds photos to the rig and predicts frames from it. Holds only constants of the rig."""
+    """Binds photos to the rig and predicts frames from it. Holds only constants of the rig.
 
-    def __init__(self, rig: Rig) -> None:
+    Places are in frame pixels, 256 along a side; pictures have `detail` d pixels along each of them
+    (`models.visavis.renderer.DETAIL`).
+    """
+
+    def __init__(self, rig: Rig, detail: int = 1) -> None:
+        self._detail = detail
         part = rig.part.long()
         inside = torch.nonzero((part == Part.GUMS) | (part == Part.TEETH)).squeeze(1)
         irises = [torch.nonzero(part == ball).squeeze(1) for ball in (Part.IRIS_L, Part.IRIS_R)]
@@ -132,16 +141,17 @@ class Geometry:
         side = torch.linspace(-_NODE_SPAN, _NODE_SPAN, _NODES) * (FRAME_PX / 2) + FRAME_PX / 2
         rows, columns = torch.meshgrid(side, side, indexing="ij")
         self._nodes = torch.stack([columns, rows], -1).view(-1, 2)  # [G, 2]
-        row, column = torch.meshgrid(torch.arange(FRAME_PX), torch.arange(FRAME_PX), indexing="ij")
-        self._pixels = torch.stack([column, row], -1).float()  # [256, 256, 2]
-        self._cells = self._pixels[::2, ::2] + 0.5
+        pixels = _pixels(FRAME_PX, FRAME_PX)
+        self._cells, self._quarter = pixels[::2, ::2] + 0.5, pixels[::4, ::4] + 1.5
 
-    def bind(self, shape: Shape, controls: Tensor) -> Binding:
+    def bind(self, shape: Shape, controls: Tensor, valid: Tensor | None = None) -> Binding:
         """Hang photos on the rig.
 
         Args:
             shape: A person per row, in frame pixels.
             controls: What the photo shows relative to rest, [B, 57] (`expression - rest` for a fitted photo).
+            valid: What of the frame the photo shows (x0, y0, x1, y1), [B, 4], frame px: the background is held there,
+                so that no movement brings in what was never seen. Without it nothing is held.
         """
         posed = pose(self.rig, shape, controls)
         skin = posed[:, self._skin, :2]
@@ -154,12 +164,12 @@ class Geometry:
             skin,
             self._facing(shape, controls),
             attach / attach.sum(2, keepdim=True),
-            1.0 / (1.0 + beyond.square()),
+            1.0 / (1.0 + beyond.square()) * self._held(valid),
             self._iris_middles(shape, controls),
             posed[:, self._upper_teeth, :2].mean(1),
             F.pad(
-                F.interpolate(mouth, scale_factor=2.0, mode="bilinear", align_corners=False),
-                [MARGIN_PX] * 4,
+                F.interpolate(mouth, scale_factor=2.0 * self._detail, mode="bilinear", align_corners=False),
+                [MARGIN_PX * self._detail] * 4,
                 value=-1.0,
             ),
         )
@@ -168,7 +178,7 @@ class Geometry:
         """Carry photos to where the controls want them.
 
         Args:
-            photo: The frames that were bound, with their margins, [B, 3, 320, 320], -1 to 1.
+            photo: The frames that were bound, with their margins, [B, 3, 320 d, 320 d], -1 to 1.
             binding: What `bind` gave.
             shape: The persons.
             controls: Relative to rest, [B, 57].
@@ -177,7 +187,7 @@ class Geometry:
         posed = pose(self.rig, shape, controls, base)
         way, coverage = self._way_back(binding, posed, self._facing(shape, controls))
         eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
-        full = F.interpolate(_sampling(way), scale_factor=2.0, mode="bilinear", align_corners=False)
+        full = F.interpolate(_sampling(way), scale_factor=2.0 * self._detail, mode="bilinear", align_corners=False)
         frame = _sample(photo, full.permute(0, 2, 3, 1) * (FRAME_PX / PHOTO_PX))
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
         return Prior(
@@ -199,25 +209,33 @@ class Geometry:
             prior: Its answer.
             region: Which part of the face.
         """
+        detail = self._detail
         height, width = PATCH_PX[region]
         middle = prior.eyes if region == "eyes" else prior.teeth + torch.tensor([0.0, _BELOW_TEETH_PX])
         limit = torch.tensor([FRAME_PX - width, FRAME_PX - height])
         corner = ((middle - torch.tensor([width, height]) / 2) / 2).round().long().mul(2).clamp(min=0).minimum(limit)
 
-        where = self._pixels[:height, :width] + (corner + binding.teeth - prior.teeth)[:, None, None]
+        where = _pixels(height, width, detail) + (corner + binding.teeth - prior.teeth)[:, None, None]
         layer = _sample(torch.cat([photo, binding.mouth], 1), (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0)
         half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, _sampling(prior.way)], 1)
         openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
-        openings = F.interpolate(openings, scale_factor=2.0, mode="bilinear", align_corners=False)
-        warped = cut(prior.frame, corner, height, width)
+        openings = F.interpolate(openings, scale_factor=2.0 * detail, mode="bilinear", align_corners=False)
+        warped = cut(prior.frame, corner * detail, height * detail, width * detail)
         if region == "mouth":
-            interior = self._mouth_interior(prior.inside, corner, (height // 2, width // 2))
-            guess = _mouth_colour(interior, photo)
+            interior, light = self._mouth_interior(prior.inside, corner, (height // 2, width // 2)).split((5, 1), dim=1)
+            guess = _mouth_colour(interior, light, photo, detail)
             warped = warped + (openings[:, :1] * 2.0 + 0.5).clamp(0.0, 1.0) * (guess - warped)
         else:
             interior = warped.new_zeros(len(warped), len(self._inside_values), height // 2, width // 2)
         fine = torch.cat([warped, layer[:, :3], openings, layer[:, 3:]], 1)
         return Patch(corner, fine, torch.cat([interior, coverage, way], 1), at.permute(0, 2, 3, 1))
+
+    def _held(self, valid: Tensor | None) -> Tensor:
+        """How freely each background node may move, [B, G] or a scalar: 0 where the photo ends to 1."""
+        if valid is None:
+            return torch.ones(())
+        inside = torch.minimum(self._nodes - valid[:, None, :2], valid[:, None, 2:] - self._nodes).amin(2)
+        return (inside / _HOLD_PX).clamp(0.0, 1.0)
 
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
         """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face."""
@@ -245,7 +263,7 @@ class Geometry:
         moved = torch.bmm(binding.attach, back[:, self._anchors]) * binding.follow[..., None]
         nodes = moved.transpose(1, 2).unflatten(2, (_NODES, _NODES))  # known by where they lie in the photo
         span = _NODE_SPAN * FRAME_PX / 2
-        places = (self._pixels[::4, ::4] + (1.5 - FRAME_PX / 2)) / span  # of every second cell: the field is smooth
+        places = (self._quarter - FRAME_PX / 2) / span  # of every second cell: the field is smooth
         way = nodes.new_zeros(len(nodes), 2, _GRID // 2, _GRID // 2)
         for _ in range(_SETTLE):
             at = places + way.permute(0, 2, 3, 1) / span
@@ -284,24 +302,37 @@ class Geometry:
         return paste(inside.new_full((len(outline), 1, _GRID, _GRID), -1.0), inside, corner)
 
     def _mouth_interior(self, inside: Tensor, corner: Tensor, size: Size) -> Tensor:
-        """Teeth, gums and tongue as the rig has them, on a patch of half-resolution cells, [B, 5, *size]."""
+        """Teeth, gums and tongue as the rig has them, and how much light reaches them, 0 to 1.
+
+        On a patch of half-resolution cells, [B, 6, *size].
+        """
         weight = _nearness(inside)[:, None]
-        values = torch.cat([self._inside_values * weight, weight, torch.ones_like(weight)], 1)
+        back_px = inside[..., 2].amax(1, keepdim=True) - inside[..., 2]
+        light = (1.2 - back_px / _DARK_PX).clamp(0.0, 1.0)[:, None]
+        values = torch.cat([self._inside_values * weight, light * weight, weight, torch.ones_like(weight)], 1)
         place = (inside[..., :2] - corner[:, None] - 0.5) / 2.0
         sums = splat(place, values, *size)
-        return sums[:, :5] / sums[:, 5:6].clamp(min=1e-20) * sums[:, 6:].clamp(max=1.0)
+        sums = sums + _BETWEEN * F.avg_pool2d(sums, 3, 1, 1)  # the mesh is sparser than the cells
+        return sums[:, :6] / sums[:, 6:7].clamp(min=1e-20) * (sums[:, 7:] * _DENSE).clamp(max=1.0)
 
 
-def _mouth_colour(interior: Tensor, photo: Tensor) -> Tensor:
-    """A first guess at the open mouth in the photo's light, [B, 3, 2 h, 2 w], -1 to 1, from `_mouth_interior`."""
-    row, column = (slice(round(share * FRAME_PX), round((1 - share) * FRAME_PX)) for share in (0.4, 0.36))
+def _pixels(height: int, width: int, detail: int = 1) -> Tensor:
+    """Where the picture's pixels lie, [d height, d width, 2] (x, y), frame px: integers are a frame pixel's centre."""
+    rows, columns = ((torch.arange(n * detail) + 0.5) / detail - 0.5 for n in (height, width))
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
+
+
+def _mouth_colour(interior: Tensor, reached: Tensor, photo: Tensor, detail: int) -> Tensor:
+    """A first guess at the open mouth in the photo's light, [B, 3, 2 d h, 2 d w], -1 to 1, from `_mouth_interior`."""
+    side = FRAME_PX * detail
+    row, column = (slice(round(share * side), round((1 - share) * side)) for share in (0.4, 0.36))
     light = (inner(photo)[:, :, row, column].mean((1, 2, 3)) * 0.9 + 0.9).clamp(0.4, 1.4)[:, None, None, None]
-    shade = 0.55 + 0.45 * interior[:, 4:].clamp(0.0, 1.0)
+    shade = (0.55 + 0.45 * interior[:, 4:].clamp(0.0, 1.0)) * reached
     cavity, tooth, flesh = (photo.new_tensor(colour)[:, None, None] for colour in _MOUTH_COLOURS)
-    soft = interior[:, 2:3] * flesh + (1.0 - interior[:, 2:3]) * cavity
+    soft = cavity + interior[:, 2:3] * (flesh * reached - cavity)
     teeth = interior[:, :2].sum(1, keepdim=True).clamp(0.0, 1.0)
     colour = (soft + teeth * (tooth * shade - soft)) * light
-    full = F.interpolate(colour, scale_factor=2.0, mode="bilinear", align_corners=False)
+    full = F.interpolate(colour, scale_factor=2.0 * detail, mode="bilinear", align_corners=False)
     return full.clamp(0.0, 1.0) * 2.0 - 1.0
 
 

@@ -5,7 +5,7 @@ it cannot know is painted by `PatchNet` in a patch around eyes and mouth: teeth,
 that was hidden, shading that moves.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from models.rig import BLENDSHAPES
 from models.visavis.fit import FRAME_PX
 from models.visavis.ict import BLINK, Shape, weights
+
+Size = Literal["small", "base"]
+DETAIL: Final[dict[Size, int]] = {"small": 1, "base": 2}
+"""Pixels of the picture along each side of a frame pixel: geometry and controls know frame pixels only."""
 
 MARGIN_PX: Final = 32
 """What is kept of the photo beyond each edge of the frame, for when the head moves."""
@@ -25,7 +29,7 @@ COARSE_MAPS: Final = 8
 CONDITION: Final = 109
 """Target expression 52, source expression 52, head yaw, pitch, roll and gaze yaw, pitch relative to the photo."""
 
-_FEATURES_FINE = 16
+FEATURES_FINE = 16
 _FEATURES_COARSE = 32
 _WIDTHS = (32, 56, 80)
 _LIDS_GAIN = 2.0
@@ -41,30 +45,32 @@ def _up(x: Tensor) -> Tensor:
 
 
 def inner(image: Tensor) -> Tensor:
-    """The frame inside a picture with margin: [..., 320, 320] to [..., 256, 256]."""
-    return image[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+    """The frame inside a picture with margin: [..., 320 d, 320 d] to [..., 256 d, 256 d]."""
+    margin = int(image.shape[-1]) * MARGIN_PX // PHOTO_PX
+    return image[..., margin:-margin, margin:-margin]
 
 
 class IdentityEncoder(nn.Module):
-    """Features of one photo, computed once at enrolment and warped every frame."""
+    """Features of one photo, computed once at enrolment and warped every frame; `detail` d as in `DETAIL`."""
 
-    def __init__(self) -> None:
+    def __init__(self, detail: int = 1) -> None:
         super().__init__()
-        self.fine = nn.Sequential(_conv(4, _FEATURES_FINE, 2), _conv(_FEATURES_FINE, _FEATURES_FINE))
+        self.detail = detail
+        self.fine = nn.Sequential(_conv(4 * detail**2, FEATURES_FINE, 2), _conv(FEATURES_FINE, FEATURES_FINE))
         self.coarse = nn.Sequential(
-            _conv(_FEATURES_FINE, _FEATURES_COARSE, 2), _conv(_FEATURES_COARSE, _FEATURES_COARSE)
+            _conv(FEATURES_FINE, _FEATURES_COARSE, 2), _conv(_FEATURES_COARSE, _FEATURES_COARSE)
         )
 
     def forward(self, photo: Tensor) -> tuple[Tensor, Tensor]:
         """Encode the frame of the photo.
 
         Args:
-            photo: RGB, -1 to 1, and the photo's own mouth map, [B, 4, 256, 256].
+            photo: RGB, -1 to 1, and the photo's own mouth map, [B, 4, 256 d, 256 d].
 
         Returns:
             Features [B, 16, 128, 128] and [B, 32, 64, 64].
         """
-        fine = self.fine(photo)
+        fine = self.fine(F.pixel_unshuffle(photo, self.detail))
         return fine, self.coarse(fine)
 
 
@@ -81,13 +87,15 @@ class PatchNet(nn.Module):
     """Paints the inner face: a U-net over the patch, fed with warped features and steered by the controls.
 
     The steering is feature-wise modulation of the three coarser levels (Perez et al., "FiLM: Visual Reasoning with a
-    General Conditioning Layer", AAAI 2018, equation 1).
+    General Conditioning Layer", AAAI 2018, equation 1). All sizes have the same layers at the same cells; what a larger
+    `detail` d (see `DETAIL`) adds rides in the channels of the first and the last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, detail: int = 1) -> None:
         super().__init__()
+        self.fold = 2 * detail
         w1, w2, w3 = _WIDTHS
-        self.join1 = _conv(4 * FINE_MAPS + COARSE_MAPS + _FEATURES_FINE, w1)
+        self.join1 = _conv(self.fold**2 * FINE_MAPS + COARSE_MAPS + FEATURES_FINE, w1)
         self.body1 = _conv(w1, w1)
         self.down2 = _conv(w1, w2, 2)
         self.join2 = _conv(w2 + _FEATURES_COARSE, w2)
@@ -96,7 +104,7 @@ class PatchNet(nn.Module):
         self.body3 = nn.ModuleList([_Residual(w3), _Residual(w3)])
         self.rise3, self.up2, self.refine2 = nn.Conv2d(w3, w2, 1), _conv(2 * w2, w2), _conv(w2, w2)
         self.rise2, self.up1, self.refine1 = nn.Conv2d(w2, w1, 1), _conv(2 * w1, w1), _conv(w1, w1)
-        self.leave = nn.Conv2d(w1, 3 * 4, 3, padding=1)
+        self.leave = nn.Conv2d(w1, 3 * self.fold**2, 3, padding=1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)  # at first the answer is the warped photo
         self.steer = nn.Sequential(nn.Linear(CONDITION, 128), nn.LeakyReLU(0.2), nn.Linear(128, 2 * (w1 + w2 + w3)))
@@ -114,7 +122,7 @@ class PatchNet(nn.Module):
         """Paint one patch for each row.
 
         Args:
-            fine: Maps at full resolution, [B, 9, h, w]; the first three channels are the warped photo, -1 to 1.
+            fine: Maps at full resolution, [B, 9, d h, d w]; the first three channels are the warped photo, -1 to 1.
             coarse: Maps at half resolution, [B, 8, h / 2, w / 2].
             features_fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
             features_coarse: Its coarser ones, [B, 32, 64, 64].
@@ -122,7 +130,7 @@ class PatchNet(nn.Module):
             condition: See `CONDITION`, [B, 109]; blendshapes 0 to 1, angles in units of 15 degrees.
 
         Returns:
-            The warped photo with what was missing painted in, RGB about -1 to 1, [B, 3, h, w].
+            The warped photo with what was missing painted in, RGB about -1 to 1, [B, 3, d h, d w].
         """
         steer = self.steer(condition)[:, :, None, None]
         gain1, shift1, gain2, shift2, gain3, shift3 = steer.split(self.splits, dim=1)
@@ -131,7 +139,7 @@ class PatchNet(nn.Module):
         warped2 = F.grid_sample(features_coarse, at2, padding_mode="border", align_corners=False)
 
         # full resolution lives in the channels of the half resolution: wide convolutions keep a CPU busy, narrow do not
-        x1 = self.join1(torch.cat([F.pixel_unshuffle(fine, 2), coarse, warped1], 1))
+        x1 = self.join1(torch.cat([F.pixel_unshuffle(fine, self.fold), coarse, warped1], 1))
         x1 = self.body1(x1 * (1 + gain1) + shift1)
         x2 = self.body2(self.join2(torch.cat([self.down2(x1), warped2], 1)) * (1 + gain2) + shift2)
         x3 = self.down3(x2) * (1 + gain3) + shift3
@@ -139,7 +147,7 @@ class PatchNet(nn.Module):
             x3 = block(x3)
         y2 = self.refine2(self.up2(torch.cat([_up(self.rise3(x3)), x2], 1)))
         y1 = self.refine1(self.up1(torch.cat([_up(self.rise2(y2)), x1], 1)))
-        return fine[:, :3] + needed(fine, condition) * F.pixel_shuffle(self.leave(y1), 2)
+        return fine[:, :3] + needed(fine, condition) * F.pixel_shuffle(self.leave(y1), self.fold)
 
 
 def needed(fine: Tensor, condition: Tensor) -> Tensor:
