@@ -1,10 +1,14 @@
 """The systems that can draw a face, by name."""
 
 from collections.abc import Callable
-from typing import Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
 
 from models.errors import UnknownSystemError
 from models.system import System
+
+if TYPE_CHECKING:
+    from models.visavis.renderer import Size
 
 DEFAULT: Final = "visavis"
 
@@ -20,11 +24,14 @@ def load_system(name: str = DEFAULT) -> System:
     return SYSTEMS[name]()
 
 
-def _visavis() -> System:
+def _visavis(size: "Size") -> System:
     from models.visavis.system import Visavis  # imports one system's networks only when it is asked for
 
     # a system's `step` takes the state of its own `init_state` only, which a protocol cannot say
-    return cast("System", Visavis.load())
+    return cast("System", Visavis.load(size=size))
 
 
-SYSTEMS: Final[dict[str, Callable[[], System]]] = {"visavis": _visavis}
+SYSTEMS: Final[dict[str, Callable[[], System]]] = {
+    "visavis": partial(_visavis, "small"),
+    "visavis-base": partial(_visavis, "base"),
+}

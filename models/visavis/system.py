@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
@@ -17,17 +18,23 @@ from models.rig import CONTROLS, SPEECH, clamp, columns
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.drawing import Drawing, Faces, blend, hang
 from models.visavis.engine import Backend, engine
-from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame
+from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame, to_frame
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, blinks, mean_shape
-from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet
+from models.visavis.renderer import DETAIL, FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet, Size
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState, SpeechStep
 
-WEIGHTS: Final = Path(__file__).parent / "weights" / "renderer.safetensors"
-IDENTITY_FORMAT: Final = 4
+_WEIGHTS: Final = Path(__file__).parent / "weights"
+RENDERERS: Final[dict[Size, Path]] = {
+    "small": _WEIGHTS / "renderer.safetensors",
+    "base": _WEIGHTS / "renderer-base.safetensors",
+}
+IDENTITY_FORMAT: Final = 5
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
+_VIEW: Final = "view"
+_WHOLE: Final = torch.tensor([-MARGIN_PX, -MARGIN_PX, FRAME_PX + MARGIN_PX, FRAME_PX + MARGIN_PX], dtype=torch.float32)
 
 
 @dataclass(slots=True)
@@ -44,32 +51,34 @@ class VisavisState:
 class Visavis:
     """The house model. See MODEL_CARD.md for what its weights were trained on."""
 
-    name: Final = "visavis"
     front_end: Final = "log_mel80"
     lookahead_ms: Final = LOOKAHEADS_MS
-    frame_px: Final = FRAME_PX
     controls: Final = frozenset(CONTROLS) - {"tongueOut"}
 
     def __init__(self, rig: Rig, speech: SpeechNet, encoder: IdentityEncoder, net: PatchNet, backend: Backend) -> None:
+        self._detail = encoder.detail
+        self.name = "visavis" if self._detail == 1 else "visavis-base"
+        self.frame_px = FRAME_PX * self._detail
         self.identity_version = _identity_version(encoder)
         self._rig, self._speech, self._encoder = rig, speech.eval(), encoder.eval()
-        self._geometry = Geometry(rig)
+        self._geometry = Geometry(rig, self._detail)
+        side = PHOTO_PX * self._detail
         with torch.no_grad():
-            blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, PHOTO_PX, PHOTO_PX), mean_shape())
+            blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, side, side), mean_shape())
         fixed, controls = tuple(blank.tensors().values()), [torch.zeros(1, len(CONTROLS))]
         every, mouth = (Drawing(self._geometry, net.eval(), lids=lids) for lids in (True, False))
-        self._draw_all = engine("mouth-and-eyes", every, backend, controls, fixed)
-        self._draw_mouth = engine("mouth", mouth, backend, controls, fixed)
+        self._draw_all = engine(f"{self.name}-mouth-and-eyes", every, backend, controls, fixed)
+        self._draw_mouth = engine(f"{self.name}-mouth", mouth, backend, controls, fixed)
         fresh = self._speech.init_state(1)
         sound = [torch.zeros(1, HOPS_PER_FRAME, BANDS), torch.zeros(1), fresh.heard, fresh.hidden]
         self._listen = engine("speech", SpeechStep(self._speech), backend, sound)
-        self._stacked: tuple[list[IdentityState], Faces, Tensor, tuple[Tensor, ...]] | None = None
+        self._stacked: _Stack | None = None
 
     @classmethod
-    def load(cls, backend: Backend = "openvino", path: Path = WEIGHTS) -> "Visavis":
-        """The system with the bundled weights (or a renderer from `path`), on the CPU."""
-        encoder, net = IdentityEncoder(), PatchNet()
-        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+    def load(cls, backend: Backend = "openvino", size: Size = "small", path: Path | None = None) -> "Visavis":
+        """The system of one size with the bundled weights (or a renderer from `path`), on the CPU."""
+        encoder, net = IdentityEncoder(DETAIL[size]), PatchNet(DETAIL[size])
+        tensors = {name: tensor.float() for name, tensor in load_file(path or RENDERERS[size]).items()}
         for module, prefix in ((encoder, "encoder."), (net, "net.")):
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         return cls(Rig.load(), SpeechNet.load(), encoder, net, backend)
@@ -81,17 +90,26 @@ class Visavis:
         points = torch.from_numpy(find_face(photo)).float()
         shape = fit(self._rig, points[list(MEDIAPIPE_68)], points[list(MEDIAPIPE_IRISES)])
         box = crop_box(shape)
-        return self.bind(crop(photo, with_margin(box), PHOTO_PX), shape_in_frame(shape, box, FRAME_PX))
+        height, width = photo.shape[:2]
+        corners = to_frame(torch.tensor([[0.0, 0.0], [float(width), float(height)]]), box, FRAME_PX)
+        frame = crop(photo, with_margin(box), PHOTO_PX * self._detail)
+        return self.bind(frame, shape_in_frame(shape, box, FRAME_PX), corners.flatten())
 
     @torch.no_grad()
-    def bind(self, frame: NDArray[np.uint8], shape: Shape) -> IdentityState:
-        """An identity from a photo cut to frame and margin, [320, 320, 3] uint8, and its fit in frame pixels."""
+    def bind(self, frame: NDArray[np.uint8], shape: Shape, photo_px: Tensor = _WHOLE) -> IdentityState:
+        """An identity from a photo cut to frame and margin, and its fit in frame pixels.
+
+        Args:
+            frame: RGB, [320 d, 320 d, 3], uint8.
+            shape: The person.
+            photo_px: Where in the frame the photo begins and ends (x0, y0, x1, y1), [4], frame px. If that is short of
+                the frame, only the largest square that the photo fills is shown, enlarged.
+        """
         photo = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         one = Shape.from_tensors({name: t[None] for name, t in shape.tensors().items()})
-        faces = hang(self._geometry, self._encoder, photo, one)
-        return IdentityState(
-            self.name, self.identity_version, {name: t[0].clone() for name, t in faces.tensors().items()}
-        )
+        faces = hang(self._geometry, self._encoder, photo, one, photo_px[None])
+        tensors = {name: t[0].clone() for name, t in faces.tensors().items()}
+        return IdentityState(self.name, self.identity_version, {**tensors, _VIEW: shown(photo_px)})
 
     def init_state(self, batch: int) -> VisavisState:
         """A fresh memory for `batch` streams."""
@@ -109,26 +127,71 @@ class Visavis:
         return self.draw(identities, clamp(wanted))
 
     def draw(self, identities: list[IdentityState], controls: Tensor) -> Tensor:
-        """Draw each identity under its controls [B, 57], [B, 3, 256, 256], -1 to 1."""
-        faces, own_blinks, tensors = self._faces(identities)
-        lids = (blinks(faces.shape, controls) - own_blinks).abs().amax()
+        """Draw each identity under its controls [B, 57], [B, 3, frame_px, frame_px], -1 to 1."""
+        stack = self._stack(identities)
+        lids = (blinks(stack.shape, controls) - stack.blinks).abs().amax()
         draw = self._draw_all if lids > _LIDS_STILL else self._draw_mouth
-        return blend(*draw((controls,), tensors))
+        return zoom(blend(*draw((controls,), stack.tensors)), stack.views)
 
-    def _faces(self, identities: list[IdentityState]) -> tuple[Faces, Tensor, tuple[Tensor, ...]]:
-        """The stacked rows, the blinks that the photos show, [B, 2], and the rows' tensors.
-
-        The last stack is kept, since who sits in which row rarely changes.
-        """
-        if self._stacked and [id(i) for i in self._stacked[0]] == [id(i) for i in identities]:
-            return self._stacked[1:]
+    def _stack(self, identities: list[IdentityState]) -> "_Stack":
+        """The identities as rows. The last stack is kept, since who sits in which row rarely changes."""
+        if self._stacked and [id(i) for i in self._stacked.identities] == [id(i) for i in identities]:
+            return self._stacked
         for identity in identities:
             if (identity.system, identity.version) != (self.name, self.identity_version):
                 raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
-        names = identities[0].tensors
-        faces = Faces.from_tensors({name: torch.stack([i.tensors[name] for i in identities]) for name in names})
-        self._stacked = (list(identities), faces, blinks(faces.shape, faces.own), tuple(faces.tensors().values()))
-        return self._stacked[1:]
+        rows = {name: torch.stack([i.tensors[name] for i in identities]) for name in identities[0].tensors}
+        views = rows.pop(_VIEW)
+        faces = Faces.from_tensors(rows)
+        own = blinks(faces.shape, faces.own)
+        self._stacked = _Stack(list(identities), faces.shape, own, tuple(faces.tensors().values()), views)
+        return self._stacked
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Identities as rows of a batch.
+
+    Attributes:
+        identities: Whose they are.
+        shape: The persons.
+        blinks: The blinks that the photos show, [B, 2].
+        tensors: Those of `FACES`.
+        views: What is shown of each frame (x0, y0, x1, y1), [B, 4], frame px, int64.
+    """
+
+    identities: list[IdentityState]
+    shape: Shape
+    blinks: Tensor
+    tensors: tuple[Tensor, ...]
+    views: Tensor
+
+
+def shown(photo_px: Tensor) -> Tensor:
+    """The largest square of the frame that the photo fills, about the frame's middle as far as can be.
+
+    Args:
+        photo_px: Where in the frame the photo begins and ends (x0, y0, x1, y1), [4], frame px.
+
+    Returns:
+        The same for the square, [4], int64.
+    """
+    low = photo_px[:2].ceil().long().clamp(0, FRAME_PX)
+    high = photo_px[2:].floor().long().clamp(0, FRAME_PX)
+    side = (high - low).amin()
+    corner = (torch.tensor([FRAME_PX, FRAME_PX]) - side) // 2
+    corner = torch.minimum(torch.maximum(corner, low), high - side)
+    return torch.cat([corner, corner + side])
+
+
+def zoom(frames: Tensor, views: Tensor) -> Tensor:
+    """Enlarge the part of each frame [B, 3, S, S] that is shown, `views` [B, 4] in frame px, to the whole frame."""
+    side = frames.shape[-1]
+    views = views * (side // FRAME_PX)
+    if (views[:, 2] - views[:, 0] == side).all():
+        return frames
+    pieces = [frame[None, :, y0:y1, x0:x1] for frame, (x0, y0, x1, y1) in zip(frames, views.tolist(), strict=True)]
+    return torch.cat([F.interpolate(piece, (side, side), mode="bilinear", align_corners=False) for piece in pieces])
 
 
 def with_margin(box: Box) -> Box:
@@ -140,8 +203,8 @@ def with_margin(box: Box) -> Box:
 def _identity_version(encoder: IdentityEncoder) -> int:
     """Names what made an identity: the format, and a checksum of every weight that enrolment uses."""
     checksum = IDENTITY_FORMAT
-    for name in ("landmarks", "rig"):
-        checksum = zlib.crc32(WEIGHTS.with_stem(name).read_bytes(), checksum)
+    for name in ("landmarks", "parts", "rig"):
+        checksum = zlib.crc32((_WEIGHTS / f"{name}.safetensors").read_bytes(), checksum)
     for tensor in encoder.state_dict().values():
         checksum = zlib.crc32(tensor.numpy().tobytes(), checksum)
     return checksum

@@ -10,7 +10,7 @@ from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.drawing import blend
 from models.visavis.ict import Shape, mean_shape
 from models.visavis.renderer import MARGIN_PX
-from models.visavis.system import Visavis
+from models.visavis.system import Visavis, shown, zoom
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_openvino_does_not_draw_the_face_before(eager, nobody, picture):
 
 
 def test_painting_the_mouth_alone_is_the_same_picture_where_no_lid_moved(eager, nobody):
-    *_, tensors = eager._faces([nobody])
+    tensors = eager._stack([nobody]).tensors
     for controls in ({"jawOpen": 0.3}, {"mouthPucker": 0.8, "headYaw": 8}, {"gazeYaw": 10}):
         vector = rig.vector(controls)[None]
         mouth, every = (blend(*draw([vector], tensors)) for draw in (eager._draw_mouth, eager._draw_all))
@@ -148,3 +148,40 @@ def test_lip_gain_zero_keeps_the_lips_closed_whatever_is_heard(eager, nobody):
     for _ in range(5):
         shut = eager.step([nobody], loud, ControlBatch(torch.zeros(1, 57), torch.zeros(1)), state)[0]
     torch.testing.assert_close(shut, draw(eager, nobody), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("photo_px", "square"),
+    [
+        ((-20, -5, 300, 400), (0, 0, 256, 256)),
+        ((-20, 30.4, 300, 400), (15, 31, 240, 256)),  # cut off above
+        ((60.5, 20, 200.2, 180), (61, 41, 200, 180)),  # a tight crop: as near the middle as it goes
+        ((0, 0, 100, 256), (0, 78, 100, 178)),  # a sliver beside the middle
+    ],
+)
+def test_the_view_is_the_largest_square_that_the_photo_fills(photo_px, square):
+    assert shown(torch.tensor(photo_px).float()).tolist() == list(square)
+
+
+def test_zooming_enlarges_each_rows_own_view():
+    frames = torch.arange(16.0).reshape(1, 1, 4, 4).repeat_interleave(64, 2).repeat_interleave(64, 3).repeat(2, 3, 1, 1)
+    views = torch.tensor([[0, 0, 256, 256], [64, 128, 128, 192]])
+    whole, part = zoom(frames, views)
+    assert torch.equal(whole, frames[0])
+    assert torch.equal(part, torch.full((3, 256, 256), 9.0))
+
+
+def test_what_a_tight_photo_does_not_show_stays_out_of_the_picture(eager, picture):
+    photo_px = torch.tensor([24.0, 24.0, 232.0, 232.0])
+    framed = with_margin(picture)
+    unseen = np.ones(framed.shape[:2], bool)
+    unseen[MARGIN_PX + 24 : MARGIN_PX + 232, MARGIN_PX + 24 : MARGIN_PX + 232] = False
+    framed[unseen] = (255, 0, 255)
+    shape = Shape.from_tensors({name: t[0] for name, t in mean_shape().tensors().items()})
+
+    def unseen_share(edge, *photo_px):
+        frame = draw(eager, eager.bind(framed, shape, *photo_px), headYaw=8, headPitch=-4)[:, edge:-edge, edge:-edge]
+        return ((frame[0] > 0.5) & (frame[1] < -0.5) & (frame[2] > 0.5)).float().mean()
+
+    assert unseen_share(27) > 0.002  # with the background free it comes in
+    assert unseen_share(4, photo_px) == 0.0
