@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LABELS = "labels"
+_LARGE_PX = 512
 
 
 def label(shard: Path) -> None:
@@ -25,8 +26,9 @@ def label(shard: Path) -> None:
         images: NDArray[np.uint8] = file["images"]
     points = np.full((*images.shape[:2], 478, 2), np.nan, np.float32)
     side = images.shape[2]
+    grow = max(1, _LARGE_PX // side)  # irises of a small face are few pixels
     for place in np.ndindex(images.shape[:2]):
-        large = np.kron(images[place], np.ones((2, 2, 1), np.uint8))  # irises of a small face are few pixels
+        large = np.kron(images[place], np.ones((grow, grow, 1), np.uint8))
         found = tracker.process(large).multi_face_landmarks
         if found:
             points[place] = [(point.x * side, point.y * side) for point in found[0].landmark]

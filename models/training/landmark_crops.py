@@ -21,7 +21,7 @@ from models.training.label_renders import LABELS
 from models.visavis.landmarks import CROP_PX, IRISES, POINTS, align
 
 SOURCES: Final = ("congress-portraits", "us-officials-416", "fairface-subset")
-STORED_PX: Final = 192
+STORED_PX: Final = 256
 STORED_SIDE: Final = 1.5
 """Side of a stored crop, in sides of the crop that the net sees."""
 FACE_HEIGHT: Final = 0.74

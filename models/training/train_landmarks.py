@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.training.label_renders import LABELS
@@ -113,7 +113,7 @@ def initial_net(photos: list[Photo]) -> LandmarkNet:
 class Trainer:
     """The state of a training run: it can be saved after any step and taken up again."""
 
-    def __init__(self, config: TrainConfig, net: LandmarkNet) -> None:
+    def __init__(self, config: TrainConfig, net: nn.Module) -> None:
         self.config = config
         self.net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - the stub lacks it
         self.average = {name: t.detach().clone() for name, t in net.state_dict().items()}
@@ -154,14 +154,10 @@ class Trainer:
         fall = 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.done / self.config.steps)))
         return self.config.peak_rate * rise * fall
 
-    def step(self, faces: CropSet, weights: Tensor) -> float:
-        """Learn from one batch; returns its loss in pixels."""
-        rows = torch.randint(len(faces.crops), (self.config.batch,), generator=self.rng)
-        crops, labels = look(faces, rows, self.net.mirror, self.rng)
-        crops = spoil(crops, self.rng).mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
+    def step(self, loss: Tensor) -> float:
+        """Learn from the loss of one batch; returns it as a number."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        loss = loss_px(self.net(crops), labels, weights)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 20.0)
@@ -182,6 +178,14 @@ class Trainer:
         """Write the averaged weights, fp16."""
         half = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in self.average.items()}
         save_file(half, self.config.out)
+
+
+def batch_loss(trainer: Trainer, net: LandmarkNet, faces: CropSet, weights: Tensor) -> Tensor:
+    """The loss of a random batch, in crop pixels."""
+    rows = torch.randint(len(faces.crops), (trainer.config.batch,), generator=trainer.rng)
+    crops, labels = look(faces, rows, net.mirror, trainer.rng)
+    crops = spoil(crops, trainer.rng).mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
+    return loss_px(net(crops), labels, weights)
 
 
 @torch.no_grad()
@@ -224,7 +228,7 @@ def train(config: TrainConfig) -> dict[str, dict[str, float]]:
     net.train()
     with tqdm(total=config.steps, initial=trainer.done, desc="landmarks") as bar:
         while trainer.done < config.steps:
-            loss = trainer.step(faces, weights)
+            loss = trainer.step(batch_loss(trainer, net, faces, weights))
             recent = loss if recent == 0 else recent + 0.02 * (loss - recent)
             bar.set_postfix(loss_px=f"{recent:.2f}", refresh=False)
             bar.update()

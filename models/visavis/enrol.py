@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.errors import PhotoError
 from models.visavis.landmarks import LandmarkNet, Placement, align, load_net, locate_twice
+from models.visavis.parts import load_parts, look_closer
 from models.visavis.photo_checks import check_face, eye_distance_px
 
 if TYPE_CHECKING:
@@ -150,8 +151,9 @@ def find_face(photo: NDArray[np.uint8]) -> NDArray[np.float64]:
             main = faces[0]
             if any(_is_rival(main, other) for other in faces[1:]):
                 raise PhotoError("several_faces", _SEVERAL)
-            check_face(photo, main.points_px, main.place)
-            return main.points_px
+            points_px = look_closer(net, load_parts(), photo, main.points_px)
+            check_face(photo, points_px, main.place)
+            return points_px
     raise PhotoError("no_face", _NO_FACE)
 
 

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from models.training.landmark_crops import STORED_PX, CropSet, joined, load_renders, look, spoil
-from models.training.train_landmarks import TrainConfig, Trainer, loss_px, parse, point_weights
+from models.training.train_landmarks import (
+    TrainConfig,
+    Trainer,
+    batch_loss,
+    loss_px,
+    parse,
+    point_weights,
+)
 from models.visavis.landmarks import CROP_PX, INNER_LIPS, POINTS, LandmarkNet, align, load_net
 
 
@@ -67,12 +74,12 @@ def make_trainer(folder: Path):
 def test_a_resumed_run_ends_where_an_unbroken_one_ends(tmp_path):
     faces, weights = dotted_faces(8), point_weights()
     unbroken = make_trainer(tmp_path)
-    unbroken.step(faces, weights)
+    unbroken.step(batch_loss(unbroken, unbroken.net, faces, weights))
     unbroken.save()
-    unbroken.step(faces, weights)
+    unbroken.step(batch_loss(unbroken, unbroken.net, faces, weights))
     resumed = make_trainer(tmp_path)
     resumed.resume()
-    resumed.step(faces, weights)
+    resumed.step(batch_loss(resumed, resumed.net, faces, weights))
     assert resumed.done == unbroken.done == 2
     for name, value in unbroken.average.items():
         torch.testing.assert_close(resumed.average[name], value)
@@ -81,7 +88,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_ends(tmp_path):
 def test_a_few_steps_lower_the_loss(tmp_path):
     faces, weights = dotted_faces(8), point_weights()
     trainer = make_trainer(tmp_path)
-    first, *_, last = [trainer.step(faces, weights) for _ in range(12)]
+    first, *_, last = [trainer.step(batch_loss(trainer, trainer.net, faces, weights)) for _ in range(12)]
     assert last < 0.8 * first
 
 
