@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.rig import SPEECH, columns
-from models.training.corpus import HELD_OUT_PERCENT, person_hash
+from models.training.corpus import is_held_out, person_hash
 from models.training.grid import VIDEO_PX, Tracks, aperture
 from models.training.pairs import PERSONS_PER_FILE, Person, save
 from models.visavis.fit import FRAME_PX, Box, crop, crop_box, shape_in_frame, to_frame
@@ -68,7 +68,7 @@ def make_clip(tracks: Tracks, name: str, video: NDArray[np.uint8], frames: int) 
         images=np.stack(images),
         controls=picked.numpy(),
         shape=shape_in_frame(replace(reference, rest=tracks.speaker.rest), box, FRAME_PX),
-        held_out=int(person_hash(f"grid/{name}"), 16) % 100 < HELD_OUT_PERCENT,
+        held_out=is_held_out(person_hash(f"grid/{name}")),
         folder="grid",
         valid=to_frame(corners, box, FRAME_PX).flatten().numpy(),
     )

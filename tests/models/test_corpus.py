@@ -11,6 +11,7 @@ import torch
 from models.training.corpus import Corpus, Portrait, balanced, choose, mixed, person_hash, same_person, verdict
 from models.training.grid import points_px, smooth
 from models.training.grid_frames import spread, steady_box
+from models.training.landmark_crops import list_photos
 from models.visavis.fit import crop_box, shape_in_frame
 from models.visavis.ict import Rig, Shape
 
@@ -62,6 +63,14 @@ def test_photos_of_one_person_share_hash_and_split_and_only_one_is_chosen(data: 
     assert "a2.jpg" not in chosen
     assert "c0.jpg" not in chosen  # blurred
     assert len(chosen) == 14
+
+
+def test_every_trainer_holds_the_same_people_out(data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("models.training.corpus.HELD_OUT_PERCENT", 50)  # of fifteen persons some fall on either side
+    renderer = {(p.folder, p.file): (p.person, p.held_out) for p in Corpus(data).portraits}
+    landmarks = {(p.source, p.name): (p.person, p.held_out) for p in list_photos(data)}
+    assert landmarks == renderer
+    assert {held_out for _, held_out in renderer.values()} == {False, True}
 
 
 def test_landmarks_are_decoded_to_pixels(data: Path):
