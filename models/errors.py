@@ -4,7 +4,8 @@ ModelError
 ├── ControlError      a control name or value nobody knows
 ├── PhotoError        a photo that cannot be enrolled; `reason` says why, for programs
 ├── IdentityError     a saved identity that does not fit this system or version
-└── UnknownSystemError
+├── UnknownSystemError
+└── EmptySheetError   a contact sheet with nothing on it
 """
 
 from typing import Literal
@@ -63,3 +64,10 @@ class UnknownSystemError(ModelError, ValueError):
 
     def __str__(self) -> str:
         return f"got system {self.name!r}, want one of: {', '.join(self.known)}"
+
+
+class EmptySheetError(ModelError, LookupError):
+    """No part of the corpus answers what a contact sheet was asked to show."""
+
+    def __str__(self) -> str:
+        return "got nothing to show: there are fewer items than --first passes over, or none with the fate of --only"

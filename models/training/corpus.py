@@ -166,17 +166,22 @@ class Corpus:
         return np.asarray(Image.open(self.data / portrait.folder / portrait.file).convert("RGB"))
 
 
-def choose(portraits: Sequence[Portrait], persons: int, closed_share: float = 0.7) -> list[Portrait]:
-    """One photo per person, `closed_share` of them with closed lips, half faces only, balanced over their groups.
-
-    More are returned than asked for (some will not fit), best first, so that any prefix has the wanted mixture.
-    """
+def one_each(portraits: Sequence[Portrait]) -> list[Portrait]:
+    """One photo per person, with closed lips where there is one."""
     by_person: dict[str, Portrait] = {}
     for portrait in portraits:
         before = by_person.get(portrait.person)
         if before is None or (portrait.closed and not before.closed):
             by_person[portrait.person] = portrait
-    usable = [p for p in by_person.values() if p.sharp and p.eyes_px >= MIN_EYES_PX]
+    return list(by_person.values())
+
+
+def choose(portraits: Sequence[Portrait], persons: int, closed_share: float = 0.7) -> list[Portrait]:
+    """One photo per person, `closed_share` of them with closed lips, half faces only, balanced over their groups.
+
+    More are returned than asked for (some will not fit), best first, so that any prefix has the wanted mixture.
+    """
+    usable = [p for p in one_each(portraits) if p.sharp and p.eyes_px >= MIN_EYES_PX]
     usable.sort(key=lambda p: p.person)
     heads = [p for p in usable if p.folder != FACES_ONLY]
     faces = balanced([p for p in usable if p.folder == FACES_ONLY])

@@ -14,7 +14,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,21 @@ def save(path: Path, people: list[Person]) -> None:
     partial.rename(path)
 
 
+def read(path: Path) -> Iterator[Person]:
+    """The persons of one file that `save` wrote."""
+    with np.load(path) as file:
+        columns = {name: file[name] for name in file.files}
+    for i in range(len(columns["images"])):
+        yield Person(
+            images=columns["images"][i],
+            controls=columns["controls"][i],
+            shape=Shape(**{f.name: torch.from_numpy(np.asarray(columns[f.name][i])) for f in fields(Shape)}),
+            held_out=bool(columns["held_out"][i]),
+            folder=str(columns["set"][i]),
+            valid=columns["valid"][i],
+        )
+
+
 def usable(corpus: Corpus, rig: Rig, persons: int, report: Counter[str]) -> Iterator[tuple[Portrait, Shape]]:
     """The first `persons` portraits that fit; `report` counts the verdicts."""
     for portrait, shape, verdict in fitted(rig, choose(corpus.portraits, persons)):
@@ -104,6 +120,7 @@ def make_pairs(
     report: Counter[str] = Counter()
     out.mkdir(parents=True, exist_ok=True)
     batch: list[Person] = []
+    unfinished: Path | None = None
     source = usable(corpus, rig, persons, report)
     for number, (portrait, shape) in enumerate(tqdm(source, total=persons, unit="person")):
         chunk = number // PERSONS_PER_FILE
@@ -111,24 +128,27 @@ def make_pairs(
         if chunk % workers != worker or path.exists():
             continue
         batch.append(make_person(rig, raster, portrait, corpus.photo(portrait), shape, states))
+        unfinished = path
         if len(batch) == PERSONS_PER_FILE:
             save(path, batch)
             batch = []
-    if batch:
-        save(out / f"pairs-{(persons - 1) // PERSONS_PER_FILE:03d}.npz", batch)
+    if batch and unfinished is not None:
+        save(unfinished, batch)
     return report
+
+
+def draw_people(data: Path, first: int, count: int, states: int, size_px: int) -> Iterator[Person]:
+    """Draw the usable persons from number `first` on, without storing them."""
+    rig, corpus, raster = Rig.load(), Corpus(data), Raster(size_px)
+    for portrait, shape in islice(usable(corpus, rig, first + count, Counter()), first, None):
+        yield make_person(rig, raster, portrait, corpus.photo(portrait), shape, states)
 
 
 def make_sheet(data: Path, file: Path, persons: int, states: int, size_px: int, skip: int) -> None:
     """A picture to look at: a row per person, the photo first."""
     from PIL import Image
 
-    rig, corpus, raster = Rig.load(), Corpus(data), Raster(size_px)
-    rows: list[NDArray[np.uint8]] = []
-    for number, (portrait, shape) in enumerate(usable(corpus, rig, skip + persons, Counter())):
-        if number >= skip:
-            person = make_person(rig, raster, portrait, corpus.photo(portrait), shape, states)
-            rows.append(np.concatenate(list(person.images), axis=1))
+    rows = [np.concatenate(list(p.images), axis=1) for p in draw_people(data, skip, persons, states, size_px)]
     Image.fromarray(np.concatenate(rows)).save(file)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.pairs import Person, save
+from models.training import pairs
+from models.training.pairs import Person, read, save
 from models.training.raster import Raster, vertices
 from models.visavis.ict import Shape
 
@@ -59,3 +60,20 @@ def test_a_file_of_pairs_holds_shapes_controls_and_no_names(tmp_path: Path):
         assert file["gaze_deg"][1].tolist() == [[2, 2], [2, 2]]
         assert file["held_out"].tolist() == [False, True]
         assert file["set"].tolist() == ["grid", "grid"]
+    again = list(read(tmp_path / "pairs-000.npz"))
+    assert [p.held_out for p in again] == [False, True]
+    np.testing.assert_array_equal(again[1].images, people[1].images)
+    assert again[1].shape.tensors().keys() == people[1].shape.tensors().keys()
+    torch.testing.assert_close(again[1].shape.gaze_deg, people[1].shape.gaze_deg)
+
+
+def test_a_last_file_that_is_not_full_has_the_next_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = [(None, number) for number in range(27)]  # of 60 asked for
+    monkeypatch.setattr(pairs, "usable", lambda *_: iter(found))
+    monkeypatch.setattr(pairs, "make_person", lambda *args: args[4])
+    monkeypatch.setattr(pairs, "Raster", lambda size_px: None)
+    monkeypatch.setattr(pairs.Corpus, "photo", lambda *_: None)
+    written: dict[str, list[int]] = {}
+    monkeypatch.setattr(pairs, "save", lambda path, people: written.update({path.name: people}))
+    pairs.make_pairs(tmp_path, tmp_path, persons=60, states=2, size_px=8)
+    assert written == {"pairs-000.npz": list(range(25)), "pairs-001.npz": [25, 26]}
