@@ -5,7 +5,8 @@ ModelError
 ├── PhotoError        a photo that cannot be enrolled; `reason` says why, for programs
 ├── IdentityError     a saved identity that does not fit this system or version
 ├── UnknownSystemError
-└── EmptySheetError   a contact sheet with nothing on it
+├── EmptySheetError   a contact sheet with nothing on it
+└── MissingPackageError   training needs a package that is not installed
 """
 
 from typing import Literal
@@ -71,3 +72,14 @@ class EmptySheetError(ModelError, LookupError):
 
     def __str__(self) -> str:
         return "got nothing to show: there are fewer items than --first passes over, or none with the fate of --only"
+
+
+class MissingPackageError(ModelError, ImportError):
+    """Training needs a package that is not installed."""
+
+    def __init__(self, package: str, advice: str) -> None:
+        self.package = package
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"the package {self.package} is not installed; {self.advice}"

@@ -81,6 +81,10 @@ def _people(config: CorpusConfig) -> "Iterable[Person]":
         from models.training.grid_frames import cut_people
 
         return cut_people(config.data, config.first, config.count, config.states)
+    if config.part == "heads":
+        from models.training.heads import draw_heads
+
+        return draw_heads(config.data, config.first, config.count, config.states, config.size_px)
     from models.training.sheets import shards
 
     return islice(shards(config.data), config.first, config.first + config.count)

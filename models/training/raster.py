@@ -3,6 +3,8 @@
 Needs the `[train]` extra (moderngl) and Debian's libegl1, libegl-mesa0 and libgl1-mesa-dri.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,14 @@ void main() { gl_Position = vec4(place, 1.0); uv = texel; colour = paint; light 
 _SOLID = """#version 330
 in vec2 uv; in vec4 colour; in float light; uniform sampler2D photo; out vec4 pixel;
 void main() { pixel = vec4(mix(texture(photo, uv).rgb, colour.rgb, colour.a) * light, 1.0); }"""
+
+_CARDS = """#version 330
+in vec2 uv; in vec4 colour; in float light; uniform sampler2D cards; out vec4 pixel;
+void main() {
+    vec4 texel = texture(cards, uv);
+    if (texel.a < 0.4) discard;
+    pixel = vec4(mix(texel.rgb, colour.rgb, colour.a) * light, 1.0);
+}"""
 
 _VEIL = """#version 330
 in vec2 uv; in vec4 colour; in float light; out vec4 pixel;
@@ -55,12 +65,16 @@ class Raster:
         self._gl = moderngl.create_standalone_context(backend="egl")  # pyright: ignore[reportArgumentType]
         self._solid = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_SOLID)
         self._veil = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_VEIL)
+        self._cards = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_CARDS)
+        self._cards["cards"].value = 1  # the texture unit; the photo is in 0
         size = (size_px, size_px)
         self._samples = self._gl.framebuffer(
             [self._gl.renderbuffer(size, 4, samples=4)], self._gl.depth_renderbuffer(size, samples=4)
         )
         self._flat = self._gl.framebuffer([self._gl.renderbuffer(size, 4)])
         self._blend, self._depth = moderngl.BLEND, moderngl.DEPTH_TEST
+        keep_alpha = (moderngl.ZERO, moderngl.ONE)
+        self._blended = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, *keep_alpha)
         self._texture = None
 
     def photo(self, pixels: NDArray[np.uint8]) -> None:
@@ -75,15 +89,46 @@ class Raster:
 
     def draw(self, solid: Floats, triangles: Ints, veil: Floats, veil_triangles: Ints) -> NDArray[np.uint8]:
         """Draw `solid` vertices with depth, then blend `veil` over them. Returns RGB [size_px, size_px, 3]."""
+        return self.draw_clothed(solid, triangles, (), veil, veil_triangles)[..., :3]
+
+    def draw_clothed(
+        self,
+        solid: Floats,
+        triangles: Ints,
+        cards: Sequence[tuple[Floats, NDArray[np.uint8]]],
+        veil: Floats,
+        veil_triangles: Ints,
+    ) -> NDArray[np.uint8]:
+        """`draw` with hair and the like under the veil.
+
+        Args:
+            solid: As for `draw`.
+            triangles: As for `draw`.
+            cards: Vertices, three to a triangle, and an RGBA texture [H, W, 4] of which what is less than 0.4 opaque is
+                left out.
+            veil: As for `draw`.
+            veil_triangles: As for `draw`.
+
+        Returns:
+            RGBA, [size_px, size_px, 4]; where nothing was drawn 0, and colours are already multiplied by alpha.
+        """
         self._samples.use()
         self._samples.clear(0.0, 0.0, 0.0, 0.0)
         self._gl.enable_only(self._depth)
         self._pass(self._solid, "3f 2f 4f 1f", ("place", "texel", "paint", "shade"), solid, triangles)
+        for corners, pixels in cards:
+            texture = self._gl.texture((pixels.shape[1], pixels.shape[0]), 4, np.ascontiguousarray(pixels).tobytes())
+            texture.build_mipmaps()
+            texture.use(1)
+            order = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
+            self._pass(self._cards, "3f 2f 4f 1f", ("place", "texel", "paint", "shade"), corners, order)
+            texture.release()
         self._gl.enable_only(self._blend)
+        self._gl.blend_func = self._blended
         self._pass(self._veil, "3f 8x 4f 1f", ("place", "paint", "shade"), veil, veil_triangles)
         self._gl.copy_framebuffer(self._flat, self._samples)
-        raw = self._flat.read(components=3)
-        return np.frombuffer(raw, np.uint8).reshape(self.size_px, self.size_px, 3)[::-1].copy()
+        raw = self._flat.read(components=4)
+        return np.frombuffer(raw, np.uint8).reshape(self.size_px, self.size_px, 4)[::-1].copy()
 
     def _pass(self, program: object, layout: str, names: tuple[str, ...], data: Floats, triangles: Ints) -> None:
         if len(triangles) == 0:
