@@ -185,7 +185,7 @@ class Head:
     def _lashes(self, place: Floats, factor: float) -> tuple[Floats, Ints]:
         """A dark line along each upper lid that fades outwards."""
         rig = self.wardrobe.rig
-        scale, size_px = float(self.shape.scale_px_per_cm) * factor, round(self.size_px * factor)
+        scale = float(self.shape.scale_px_per_cm) * factor
         rows: list[Floats] = []
         index: list[Ints] = []
         for chain, corner in ((rig.eye_left, rig.landmarks68[45]), (rig.eye_right, rig.landmarks68[39])):
