@@ -25,13 +25,13 @@ from models.training.scene import normals
 from models.visavis.ict import Part, Rig
 
 _LANDMARKS_68: Final = (
-    *(3741, 5327, 5180, 735, 737, 915, 5294, 5292, 5225, 11898, 11900, 7617, 7457, 7455, 11792, 11931, 7440),
-    *(262, 225, 222, 205, 208, 6983, 6980, 6998, 6999, 7031, 133, 5063, 5134, 297, 347, 313, 312, 7054, 7087),
-    *(33, 1322, 54, 4892, 49, 41, 6855, 8018, 8014, 6814, 6825, 11480),
+    *(3741, 5327, 5180, 735, 737, 915, 5294, 5292, 5225, 11898, 11900, 7617, 7457, 7455, 11792, 11931, 10409),
+    *(262, 225, 222, 205, 208, 6983, 6980, 6996, 6999, 7031, 133, 5063, 5134, 297, 347, 313, 312, 7076, 7108),
+    *(33, 1322, 54, 4892, 49, 41, 11510, 6838, 8014, 6817, 6825, 6833),
     *(424, 5361, 506, 467, 7255, 11963, 7184, 7239, 7245, 496, 490, 484),
 )
-"""The first 60 Multi-PIE points on MakeHuman's base mesh: where our landmark net saw them on a picture of it. The inner
-lips are left out: they lie on one line there."""
+"""The first 60 Multi-PIE points on MakeHuman's base mesh: where our landmark net saw them on a picture of it, the left
+ones mirrored from the right. The inner lips are left out: they lie on one line there."""
 
 _BASE_MESH: Final = Path("data", "mpfb2", "3dobjs", "base.obj")
 _ASSETS: Final = Path("makehuman-geometry", "makehuman_proxies_cc0.tar.gz")
@@ -44,7 +44,7 @@ _FOLLOWED: Final = 6
 _BROW_LIFT_CM: Final = 0.15
 """Brows were made for a face a little rounder than ours and would lie under the skin."""
 
-_HIDES_THE_FACE: Final = ("bob01",)
+_HIDES_THE_FACE: Final = ("bob01", "short03")
 _SEAM: Final = 0.1  # of the skin's picture: a triangle that spans more lies across a seam
 
 
@@ -200,7 +200,7 @@ class Wardrobe:
     @cached_property
     def texels(self) -> Floats:
         """Where on MakeHuman's skins each vertex of the head lies, [V, 2], 0 to 1, y down; 0 but for the skin."""
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
         head = (self._base.vertices[self._base.triangles][..., 1] > _NECK_DM).all(1)
         head &= ~self._in_eyes(self._bent[self._base.triangles].mean(1))
@@ -209,7 +209,7 @@ class Wardrobe:
         facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
         skin = np.flatnonzero(self.rig.part.numpy() == Part.FACE)
-        near = np.asarray(cKDTree(corners.mean(1)).query(self.neutral[skin], _NEAREST_TRIANGLES)[1])
+        near = np.asarray(KDTree(corners.mean(1)).query(self.neutral[skin], _NEAREST_TRIANGLES)[1])
         share, away = nearest_in(corners[near], self.neutral[skin])
         alike = (facing[near] * normals(self.neutral, self.rig.triangles.numpy())[skin, None]).sum(2)
         best = np.where(alike > 0.2, away, away + 1.0).argmin(1)
@@ -246,14 +246,14 @@ class Wardrobe:
     def cards(self, kind: str, style: str) -> Cards:
         """Something to wear, on the neutral head."""
         from PIL import Image
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
         folder = f"base/{kind}/{style}/"
         mesh = read_obj(self._files[f"{folder}{style}.obj"].decode().splitlines())
         place = self._bend(fitted_to(self._base.vertices, self._files[f"{folder}{style}.mhclo"].decode()))
         corners = place[mesh.triangles].reshape(-1, 3)
         skin = np.flatnonzero(self.rig.part.numpy() == Part.FACE)
-        away, near = (np.asarray(x) for x in cKDTree(self.neutral[skin]).query(corners, _FOLLOWED))
+        away, near = (np.asarray(x) for x in KDTree(self.neutral[skin]).query(corners, _FOLLOWED))
         if kind == "eyebrows":
             corners[:, 2] += _BROW_LIFT_CM
         share = 1.0 / (away + 0.1) ** 2

@@ -26,8 +26,9 @@ from models.training.corpus import is_held_out, person_hash
 from models.training.head_mesh import Cards, Wardrobe
 from models.training.pairs import PERSONS_PER_FILE, Person, save
 from models.training.raster import Floats, Ints, Raster, vertices
-from models.training.scene import normals, strip
+from models.training.scene import EYE_SINK_CM, normals, strip
 from models.training.states import random_controls
+from models.training.truth import NEAR_CM, Truth, truth_of
 from models.visavis.fit import FRAME_PX, blink_gain, crop_box, rest_expression, shape_in_frame
 from models.visavis.ict import Part, Rig, Shape, person, turn_eyes, turn_head, weights
 
@@ -43,6 +44,8 @@ _EYE_PX: Final = 512
 _IRIS_AT: Final = (0.293, 0.711)  # in MakeHuman's pictures of eyes
 _IRIS_RADIUS: Final = 0.117
 _LASH_CM: Final = 0.22
+_LID_SHADOW: Final = 0.85
+"""Of the light that falls on a face, what reaches the eyeballs."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,25 @@ class Light:
         return (self.ambient + self.direct * wrapped).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Posed:
+    """A head in one state, ready to be drawn.
+
+    Attributes:
+        place: Its vertices in px of the picture that is kept, [V, 3].
+        solid: As `Raster.draw` takes them, like the rest.
+        cards: Brows and hair.
+        lashes: Veil.
+        lash_triangles: Of the veil.
+    """
+
+    place: Floats
+    solid: Floats
+    cards: list[tuple[Floats, NDArray[np.uint8]]]
+    lashes: Floats
+    lash_triangles: Ints
+
+
 class Head:
     """One made-up person, ready to be drawn in any state."""
 
@@ -101,8 +123,9 @@ class Head:
     def _texture(self) -> NDArray[np.uint8]:
         """A skin with, under it, an eye."""
         folder = self.wardrobe.data / "makehuman-textures"
-        skin = _picture(self.rng.choice(sorted(folder.glob("skin2048_*.jpg"))), _SKIN_PX)
-        eye = _picture(self.rng.choice(sorted(folder.glob("*_eye.png"))), _EYE_PX)
+        skins, eyes = sorted(folder.glob("skin2048_*.jpg")), sorted(folder.glob("*_eye.png"))
+        skin = _picture(skins[int(self.rng.integers(len(skins)))], _SKIN_PX)
+        eye = _picture(eyes[int(self.rng.integers(len(eyes)))], _EYE_PX)
         below = np.zeros((_EYE_PX, _SKIN_PX, 3), np.uint8)
         below[:, :_EYE_PX] = eye
         tone = self.rng.uniform(0.85, 1.1) * self.rng.uniform(0.97, 1.03, 3)
@@ -133,26 +156,26 @@ class Head:
         self.drawn = self.triangles.copy()
         self.drawn[self.wardrobe.seams] = len(part) + np.arange(len(self.torn)).reshape(-1, 3)
         self.texels = np.concatenate([self.texels, self.texels[torn[:, :1].repeat(3, 1).ravel()]])
+        self.balls = torch.cat(rig.eyeballs).numpy()
         self.inside = np.flatnonzero(np.isin(part, (Part.SOCKET, Part.GUMS, Part.TEETH)))
 
-    def draw(self, raster: Raster, controls: Tensor) -> NDArray[np.uint8]:
+    def draw(self, raster: Raster, posed: "Posed") -> NDArray[np.uint8]:
         """One picture [size_px, size_px, 3]; `raster` must hold this head's texture."""
-        solid, cards, veil, veil_triangles = self._layers(controls[None], raster.size_px)
-        raw = raster.draw_clothed(solid, self.drawn, cards, veil, veil_triangles)
+        raw = raster.draw_clothed(posed.solid, self.drawn, posed.cards, posed.lashes, posed.lash_triangles)
         small = np.asarray(
             Image.fromarray(raw, "RGBa").resize((self.size_px, self.size_px), Image.Resampling.BOX), np.float32
         )
         lit = small[..., :3] * self.light.tint
         return np.clip(lit + self.background * (1.0 - small[..., 3:] / 255.0), 0, 255).astype(np.uint8)
 
-    def _layers(
-        self, controls: Tensor, size_px: int
-    ) -> tuple[Floats, list[tuple[Floats, NDArray[np.uint8]]], Floats, Ints]:
-        rig, shape = self.wardrobe.rig, self.shape
+    def posed(self, controls: Tensor, size_px: int) -> "Posed":
+        """Everything to draw for controls [57] in a picture of `size_px`."""
+        rig, shape, controls = self.wardrobe.rig, self.shape, controls[None]
         own = (self.base + (weights(shape, controls) @ rig.expression.flatten(1)).unflatten(-1, (-1, 3)))[0]
         head_cm = own.numpy().copy()
         for eye, ball in enumerate(rig.eyeballs):
             own[ball] = turn_eyes(rig, shape, controls, self.base[:, None, ball])[0, eye]
+            own[ball, 2] -= EYE_SINK_CM
         factor = size_px / self.size_px
 
         def to_px(points_cm: Tensor) -> Floats:
@@ -160,21 +183,42 @@ class Head:
 
         depth_px = 4.0 * size_px
         place = to_px(own)
-        flipped = place * np.array([1.0, -1.0, 1.0], np.float32)
-        normal = normals(flipped, self.triangles.astype(np.int64))
+        normal = normals(place * np.array([1.0, -1.0, 1.0], np.float32), self.triangles.astype(np.int64))
         shade = self.light.shade(normal)
         shade[self.inside] *= self._dimness(place, float(shape.scale_px_per_cm) * factor)
+        shade[self.balls] *= _LID_SHADOW
         rows = np.concatenate([np.arange(len(place)), self.torn])
-        solid = vertices(place[rows], self.texels, self.paint[rows], shade[rows], size_px, depth_px)
         cards: list[tuple[Floats, NDArray[np.uint8]]] = []
         for worn in self.cards:
             corners = to_px(torch.from_numpy(worn.moved(head_cm, self.wardrobe.neutral)))
-            around = normal[worn.follows[:, 0]]
             paint = np.tile(self.dye, (len(corners), 1))
-            cards.append(
-                (vertices(corners, worn.texels, paint, self.light.shade(around), size_px, depth_px), worn.texture)
+            light = self.light.shade(normal[worn.follows[:, 0]])
+            cards.append((vertices(corners, worn.texels, paint, light, size_px, depth_px), worn.texture))
+        return Posed(
+            place / factor,
+            vertices(place[rows], self.texels, self.paint[rows], shade[rows], size_px, depth_px),
+            cards,
+            *self._lashes(place, factor),
+        )
+
+    def truth(self, raster: Raster, states: "list[Posed]") -> Truth:
+        """The truth of these states, drawn by a raster of the picture's own size; the first one is the photo."""
+        kind = np.full(len(states[0].place), 1.0, np.float32)
+        kind[self.inside], kind[self.balls] = 2.0, 3.0
+        rows = np.concatenate([np.arange(len(kind)), self.torn])
+        numbers = np.column_stack([states[0].place, kind])[rows].astype(np.float32)
+        worn = [np.column_stack([to_place(card, self.size_px), np.full(len(card), 4.0)]) for card, _ in states[0].cards]
+        traces = [
+            raster.trace(
+                state.solid,
+                numbers,
+                self.drawn,
+                [(*card, own.astype(np.float32)) for card, own in zip(state.cards, worn, strict=True)],
             )
-        return (solid, cards, *self._lashes(place, factor))
+            for state in states
+        ]
+        marks = np.stack([state.place[self.wardrobe.rig.landmarks68.numpy(), :2] for state in states])
+        return truth_of(np.stack(traces), marks, 0, NEAR_CM * float(self.shape.scale_px_per_cm))
 
     def _dimness(self, place: Floats, scale: float) -> Floats:
         """How much of the light reaches into the mouth: less with depth behind the lips."""
@@ -254,28 +298,41 @@ def head_controls(rng: np.random.Generator, own: Tensor) -> Tensor:
     return controls
 
 
-def make_head(wardrobe: Wardrobe, rig: Rig, raster: Raster, number: int, states: int) -> Person:
-    """The person of this number in `states` states: at rest first."""
+def to_place(packed: Floats, size_px: int) -> Floats:
+    """Where vertices that `raster.vertices` packed with the depth of a head lie, [N, 3] px."""
+    unit = packed[:, :3] * np.array([0.5, -0.5, -4.0], np.float32)
+    return (unit + np.array([0.5, 0.5, 0.0], np.float32)) * size_px
+
+
+def make_head(
+    wardrobe: Wardrobe, rig: Rig, raster: Raster, number: int, states: int, plain: Raster | None = None
+) -> Person:
+    """The person of this number in `states` states: at rest first. `plain` draws the truth, if it is wanted."""
     size_px = raster.size_px // SUPERSAMPLED
     head = Head(wardrobe, rig, number, size_px)
     rest = torch.zeros(57)
     controls = torch.stack([rest, *(head_controls(head.rng, rest) for _ in range(states - 1))])
     raster.photo(head.texture)
+    drawn = [head.draw(raster, head.posed(row, raster.size_px)) for row in controls]
     return Person(
-        images=np.stack([head.draw(raster, row) for row in controls]),
+        images=np.stack(drawn),
         controls=controls.numpy(),
         shape=head.shape,
         held_out=is_held_out(head.name),
         folder=FOLDER,
         valid=np.array([0.0, 0.0, size_px, size_px], np.float32),
+        truth=None if plain is None else head.truth(plain, [head.posed(row, size_px) for row in controls]),
     )
 
 
-def draw_heads(data: Path, first: int, count: int, states: int, size_px: int) -> Iterator[Person]:
-    """Draw the persons from number `first` on."""
+def draw_heads(
+    data: Path, first: int, count: int, states: int, size_px: int, *, truth: bool = False
+) -> Iterator[Person]:
+    """Draw the persons from number `first` on; with `truth`, flow and the like too."""
     wardrobe, rig, raster = Wardrobe(data), Rig.load(), Raster(size_px * SUPERSAMPLED)
+    plain = Raster(size_px) if truth else None
     for number in range(first, first + count):
-        yield make_head(wardrobe, rig, raster, number, states)
+        yield make_head(wardrobe, rig, raster, number, states, plain)
 
 
 def main() -> None:
@@ -286,6 +343,7 @@ def main() -> None:
     )
     parser.add_argument("--persons", type=int, default=100)
     parser.add_argument("--states", type=int, default=14, help="images per person")
+    parser.add_argument("--truth", action="store_true", help="keep flow, visibility, matte and landmarks too")
     parser.add_argument("--size", type=int, default=FRAME_PX, help="side of the pictures in px")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -295,7 +353,8 @@ def main() -> None:
             path = args.out / f"heads-{first // PERSONS_PER_FILE:03d}.npz"
             count = min(PERSONS_PER_FILE, args.persons - first)
             people: list[Person] = []
-            for head in () if path.exists() else draw_heads(args.data, first, count, args.states, args.size):
+            todo = 0 if path.exists() else count
+            for head in draw_heads(args.data, first, todo, args.states, args.size, truth=args.truth):
                 people.append(head)
                 bar.update()
             if people:
