@@ -15,6 +15,7 @@ from models.errors import EmptySheetError
 from models.training.corpus import Corpus, Portrait, fitted, one_each
 from models.training.fits import fate_of
 from models.training.pairs import Person, read
+from models.training.truth import Truth
 from models.visavis.fit import crop, crop_box, shape_in_frame, to_frame
 from models.visavis.ict import Part, Rig, Shape, person, pose
 
@@ -100,8 +101,24 @@ def with_mesh(
 
 
 def people(some: Iterable[Person], count: int) -> Pixels:
-    """A row for each of `count` persons: the photo, then its states."""
-    return stacked([list(item.images) for item in tqdm(some, total=count, unit="person")])
+    """A row for each of `count` persons: the photo, then its states; below it `warped` ones if the truth is known."""
+    rows: list[list[Pixels]] = []
+    for item in tqdm(some, total=count, unit="person"):
+        rows.append(list(item.images))
+        if item.truth is not None:
+            rows.append(warped(item.images[0], item.truth))
+    return stacked(rows)
+
+
+def warped(photo: Pixels, truth: Truth) -> list[Pixels]:
+    """The photo moved by the flow into every state, what it does not show in magenta, half dark beside the matte."""
+    side = len(photo)
+    at = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + truth.flow.astype(np.float32)
+    x, y = np.moveaxis(np.clip(np.rint(at).astype(int), 0, side - 1), -1, 0)
+    moved = photo[y, x]
+    moved[truth.visible == 0] = (255, 0, 255)
+    moved[truth.matte == 0] //= 2
+    return list(moved)
 
 
 def shards(folder: Path) -> Iterator[Person]:

@@ -14,7 +14,8 @@ from models.training.fits import fit_all, report
 from models.training.grid import points_px, smooth
 from models.training.grid_frames import spread, steady_box
 from models.training.landmark_crops import list_photos
-from models.training.sheets import stacked, with_mesh
+from models.training.sheets import stacked, warped, with_mesh
+from models.training.truth import Truth
 from models.visavis.fit import crop_box, shape_in_frame
 from models.visavis.ict import Rig, Shape, pose
 
@@ -131,6 +132,17 @@ def test_a_sheet_has_a_row_each_and_ends_short_ones_in_black():
     assert sheet[4:, 5:].max() == 0
     with pytest.raises(EmptySheetError):
         stacked([])
+
+
+def test_a_sheet_shows_the_photo_moved_by_the_flow_and_what_is_not_known():
+    photo = np.arange(12, dtype=np.uint8).reshape(2, 2, 3) + 100
+    flow = np.zeros((1, 2, 2, 2), np.float16)
+    flow[0, 0, 0] = (1, 1)  # the pixel at the top left shows what the photo has at the bottom right
+    visible, matte = np.full((1, 2, 2), 255, np.uint8), np.full((1, 2, 2), 255, np.uint8)
+    visible[0, 0, 1] = matte[0, 1, 0] = 0
+    (shown,) = warped(photo, Truth(flow, visible, matte, np.zeros((1, 68, 2), np.float32)))
+    assert shown[0].tolist() == [photo[1, 1].tolist(), [255, 0, 255]]
+    assert shown[1].tolist() == [(photo[1, 0] // 2).tolist(), photo[1, 1].tolist()]
 
 
 @dataclass(frozen=True)
