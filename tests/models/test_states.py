@@ -168,7 +168,7 @@ def test_the_flow_leads_every_visible_pixel_to_its_colour_in_the_photo(turned):
     rows, columns = np.nonzero(seen)
     at = truth.flow[1][rows, columns].astype(np.float32) + np.stack([columns, rows], -1) + 0.5
     photo = torch.from_numpy(images[0]).permute(2, 0, 1)[None].float()
-    grid = torch.from_numpy(at)[None, None] / 128 - 1
+    grid = torch.from_numpy(at).float()[None, None] / 128 - 1
     sampled = torch.nn.functional.grid_sample(photo, grid, align_corners=False, padding_mode="border")[0, :, 0].T
     off = np.abs(sampled.numpy() - images[1][rows, columns]).max(1)
     assert np.median(off) < 2
