@@ -31,7 +31,7 @@ def test_states_stay_inside_the_limits_and_cover_speech_and_blinks():
     assert 0.22 < (blinks > 0).float().mean() < 0.38
     assert 0.3 < (blinks[blinks > 0] == 1.0).float().mean() < 0.7
     turned = states[:, INDEX["headYaw"]].abs()
-    assert 9.0 < turned.max() <= 12.0
+    assert 12.0 < turned.max() <= 15.0
 
 
 def test_the_photos_own_expression_sometimes_lingers():
@@ -40,7 +40,7 @@ def test_the_photos_own_expression_sometimes_lingers():
     rng = np.random.default_rng(1)
     states = torch.stack([random_controls(rng, own) for _ in range(200)])
     assert 0.15 < (states[:, INDEX["mouthSmileLeft"]] > 1.0).float().mean() < 0.3
-    assert states[:, INDEX["headYaw"]].abs().max() <= 12.0
+    assert states[:, INDEX["headYaw"]].abs().max() <= 15.0
 
 
 def test_a_name_without_a_side_moves_both_sides():
