@@ -5,7 +5,9 @@ ModelError
 ├── PhotoError        a photo that cannot be enrolled; `reason` says why, for programs
 ├── IdentityError     a saved identity that does not fit this system or version
 ├── UnknownSystemError
-└── SoundShapeError   samples that are not a row for each stream
+├── SoundShapeError   samples that are not a row for each stream
+├── EmptySheetError   a contact sheet with nothing on it
+└── MissingPackageError   training needs a package that is not installed
 """
 
 from typing import Literal
@@ -75,3 +77,21 @@ class SoundShapeError(ModelError, ValueError):
 
     def __str__(self) -> str:
         return f"got samples of shape {list(self.got)}, want [{self.streams}, n]: mono at 16 kHz, a row per stream"
+
+
+class EmptySheetError(ModelError, LookupError):
+    """No part of the corpus answers what a contact sheet was asked to show."""
+
+    def __str__(self) -> str:
+        return "got nothing to show: there are fewer items than --first passes over, or none with the fate of --only"
+
+
+class MissingPackageError(ModelError, ImportError):
+    """Training needs a package that is not installed."""
+
+    def __init__(self, package: str, advice: str) -> None:
+        self.package = package
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"the package {self.package} is not installed; {self.advice}"

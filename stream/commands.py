@@ -14,13 +14,11 @@ from stream.config import (
     EnrollConfig,
     RenderConfig,
     ServeConfig,
-    TrainConfig,
     default_data_dir,
     parse_ice_server,
 )
 
 EXIT_FAILED: Final = 1
-TRAIN_STAGES: Final = ("all", "pairs", "landmarks", "speech", "renderer")
 _MARKS: Final = {"ok": "ok     ", "warning": "warning", "failed": "FAILED "}
 
 Arguments = argparse.Namespace
@@ -271,21 +269,32 @@ def _systems(args: Arguments) -> int:
     return 0
 
 
-# train, probe, eval, bench
+# corpus, train, probe, eval, bench
+
+
+def _corpus_options(parser: argparse.ArgumentParser) -> None:
+    from stream.corpus import add_arguments
+
+    add_arguments(parser)
+
+
+def _corpus(args: Arguments) -> int:
+    from stream.corpus import configure, look
+
+    look(_configure(lambda: configure(args)), as_json=args.json)
+    return 0
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the corpus folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights and everything between")
-    parser.add_argument("--system", default="visavis", choices=["visavis"], help="what is trained (default: visavis)")
-    parser.add_argument("--stage", default="all", choices=TRAIN_STAGES, help="one part, or all in order (default: all)")
+    from stream.train import add_arguments
+
+    add_arguments(parser)
 
 
 def _train(args: Arguments) -> int:
-    config = _configure(lambda: TrainConfig(data=args.data, out=args.out, system=args.system, stage=args.stage))
-    from stream.train import train
+    from stream.train import configure, train
 
-    return train(config)
+    return train(_configure(lambda: configure(args)))
 
 
 def _probe_options(parser: argparse.ArgumentParser) -> None:
@@ -361,6 +370,13 @@ COMMANDS: Final[dict[str, Command]] = {
         "List the systems that can draw a face, and what each needs and obeys.",
         _systems_options,
         _systems,
+    ),
+    "corpus": Command(
+        "look at the training corpus",
+        "Draw a contact sheet of any part of the training corpus, or fit all its portraits and report the rejects. "
+        "Nothing is written but what --out names.",
+        _corpus_options,
+        _corpus,
     ),
     "train": Command(
         "train the weights anew from the corpus",

@@ -164,13 +164,53 @@ class TrainConfig:
         out: Where the weights and everything between go; a rerun resumes there.
         system: Only `visavis` is trained so far.
         stage: One stage, or `all` in order.
+        quick: Do a little of everything in a few minutes: to see that it works, not to get a face.
     """
 
     data: Path
     out: Path
     system: str = "visavis"
     stage: str = "all"
+    quick: bool = False
 
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
+
+
+CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards")
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """What `visavis corpus` can be told.
+
+    Attributes:
+        part: One of `CORPUS_PARTS`.
+        data: The corpus folder; for `shards` a folder of training pairs.
+        out: The picture to write; for `fits` a folder.
+        first: How many persons (or portraits, clips) to pass over.
+        count: How many to show.
+        states: Pictures of each person that is drawn.
+        size_px: Side of a picture that is drawn.
+        only: For `portraits`: show only those with this fate.
+    """
+
+    part: str
+    data: Path
+    out: Path
+    first: int = 0
+    count: int = 6
+    states: int = 8
+    size_px: int = 256
+    only: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.data.is_dir():
+            raise ValueError(f"--data must be a folder that exists, got {self.data}")
+        if self.part != "fits" and self.out.suffix.lower() not in (".png", ".jpg"):
+            raise ValueError(f"--out must end in .png or .jpg, got {self.out}")
+        if not self.out.resolve().parent.is_dir():
+            raise ValueError(f"--out must lie in a folder that exists, got {self.out}")
+        if self.first < 0 or self.count < 1 or self.states < 1 or self.size_px < 32:
+            raise ValueError("--first must be at least 0, --count and --states at least 1, --size at least 32")

@@ -11,9 +11,12 @@ StreamError
 ├── UnknownIdentityError
 ├── UnknownSessionError
 ├── AddressError        the server cannot listen where it was told to
-└── SoundError          a file that holds no sound that can be read
+├── SoundError          a file that holds no sound that can be read
+├── MissingPartsError   training needs packages, programs or data that are not there
+└── OtherRunError       a folder that holds a training run of another kind
 """
 
+from pathlib import Path
 from typing import Literal
 
 OfferReason = Literal["bad_type", "not_sdp", "too_large", "no_audio", "no_video", "no_opus", "no_vp8", "refused"]
@@ -141,3 +144,25 @@ class SoundError(StreamError, ValueError):
         return (
             f"got {self.path} ({self.reason}), want a sound file such as WAV, FLAC, MP3, Opus or the sound of a video"
         )
+
+
+class MissingPartsError(StreamError, RuntimeError):
+    """Training needs packages, programs or data that are not there."""
+
+    def __init__(self, parts: tuple[str, ...]) -> None:
+        self.parts = parts
+
+    def __str__(self) -> str:
+        return f"training lacks {', '.join(self.parts)}: add them and start again; nothing was begun"
+
+
+class OtherRunError(StreamError, RuntimeError):
+    """A training run was told to go on where one of another kind has been."""
+
+    def __init__(self, out: Path, *, asked_quick: bool) -> None:
+        self.out = out
+        self.asked_quick = asked_quick
+
+    def __str__(self) -> str:
+        there, asked = ("a full", "a quick") if self.asked_quick else ("a quick", "a full")
+        return f"{self.out} holds {there} training run, and {asked} one was asked for: give another --out"

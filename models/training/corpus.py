@@ -63,8 +63,8 @@ class Portrait:
 
     @property
     def held_out(self) -> bool:
-        """Whether the person is kept from training, by hash."""
-        return int(self.person, 16) % 100 < HELD_OUT_PERCENT
+        """Whether the person is kept from training."""
+        return is_held_out(self.person)
 
     @property
     def closed(self) -> bool:
@@ -82,6 +82,11 @@ def person_hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
+def is_held_out(person: str) -> bool:
+    """THE split: whether the person of a `person_hash` is kept from training, whatever is trained."""
+    return int(person, 16) % 100 < HELD_OUT_PERCENT
+
+
 def same_person(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """For every file named in `pairs` the file that stands for its person (the smallest connected name)."""
     stands: dict[str, str] = {}
@@ -95,6 +100,18 @@ def same_person(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         low, high = sorted((root(first), root(second)))
         stands[high] = low
     return {name: root(name) for name in list(stands)}
+
+
+class People:
+    """Who is who in the photos under a data folder."""
+
+    def __init__(self, data: Path) -> None:
+        with (data / "us-officials-416" / "same_person_pairs.csv").open() as file:
+            self._stands = same_person((row["us_officials"], row["congress_portraits"]) for row in csv.DictReader(file))
+
+    def of(self, folder: str, file: str) -> str:
+        """The hash of the person on a photo, the same for all photos that are known to show that person."""
+        return person_hash(self._stands.get(file, f"{folder}/{file}"))
 
 
 def decode(raw: NDArray[np.uint16], size_px: NDArray[np.uint16]) -> Tensor:
@@ -111,8 +128,7 @@ class Corpus:
     @cached_property
     def portraits(self) -> list[Portrait]:
         """Every photo that has landmarks, in a fixed order."""
-        with (self.data / "us-officials-416" / "same_person_pairs.csv").open() as file:
-            stands = same_person((row["us_officials"], row["congress_portraits"]) for row in csv.DictReader(file))
+        people = People(self.data)
         with (self.data / FACES_ONLY / "index.csv").open() as file:
             faces = {row["file"]: row for row in csv.DictReader(file)}
         out: list[Portrait] = []
@@ -126,7 +142,7 @@ class Corpus:
                     Portrait(
                         folder=folder,
                         file=file,
-                        person=person_hash(stands.get(file, f"{folder}/{file}")),
+                        person=people.of(folder, file),
                         group=f"{face['race']}/{face['gender']}" if face else "",
                         points68_px=points[list(MEDIAPIPE_68)],
                         iris_px=points[list(MEDIAPIPE_IRISES)],
@@ -150,17 +166,22 @@ class Corpus:
         return np.asarray(Image.open(self.data / portrait.folder / portrait.file).convert("RGB"))
 
 
-def choose(portraits: Sequence[Portrait], persons: int, closed_share: float = 0.7) -> list[Portrait]:
-    """One photo per person, `closed_share` of them with closed lips, half faces only, balanced over their groups.
-
-    More are returned than asked for (some will not fit), best first, so that any prefix has the wanted mixture.
-    """
+def one_each(portraits: Sequence[Portrait]) -> list[Portrait]:
+    """One photo per person, with closed lips where there is one."""
     by_person: dict[str, Portrait] = {}
     for portrait in portraits:
         before = by_person.get(portrait.person)
         if before is None or (portrait.closed and not before.closed):
             by_person[portrait.person] = portrait
-    usable = [p for p in by_person.values() if p.sharp and p.eyes_px >= MIN_EYES_PX]
+    return list(by_person.values())
+
+
+def choose(portraits: Sequence[Portrait], persons: int, closed_share: float = 0.7) -> list[Portrait]:
+    """One photo per person, `closed_share` of them with closed lips, half faces only, balanced over their groups.
+
+    More are returned than asked for (some will not fit), best first, so that any prefix has the wanted mixture.
+    """
+    usable = [p for p in one_each(portraits) if p.sharp and p.eyes_px >= MIN_EYES_PX]
     usable.sort(key=lambda p: p.person)
     heads = [p for p in usable if p.folder != FACES_ONLY]
     faces = balanced([p for p in usable if p.folder == FACES_ONLY])

@@ -8,6 +8,7 @@ much as the clip allows. Every frame is cut so that neck and scale stay where th
 
 import argparse
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.rig import SPEECH, columns
-from models.training.corpus import HELD_OUT_PERCENT, person_hash
+from models.training.corpus import is_held_out, person_hash
 from models.training.grid import VIDEO_PX, Tracks, aperture
 from models.training.pairs import PERSONS_PER_FILE, Person, save
 from models.visavis.fit import FRAME_PX, Box, crop, crop_box, shape_in_frame, to_frame
@@ -68,10 +69,17 @@ def make_clip(tracks: Tracks, name: str, video: NDArray[np.uint8], frames: int) 
         images=np.stack(images),
         controls=picked.numpy(),
         shape=shape_in_frame(replace(reference, rest=tracks.speaker.rest), box, FRAME_PX),
-        held_out=int(person_hash(f"grid/{name}"), 16) % 100 < HELD_OUT_PERCENT,
+        held_out=is_held_out(person_hash(f"grid/{name}")),
         folder="grid",
         valid=to_frame(corners, box, FRAME_PX).flatten().numpy(),
     )
+
+
+def cut_people(data: Path, first: int, count: int, frames: int) -> Iterator[Person]:
+    """Cut the clips from number `first` on, without storing them."""
+    tracks = Tracks(data, Rig.load())
+    for name in tracks.names[first : first + count]:
+        yield make_clip(tracks, name, read_video(data / "grid-s1" / "video" / f"{name}.mp4"), frames)
 
 
 def main() -> None:
@@ -87,12 +95,19 @@ def main() -> None:
     tracks = Tracks(args.data, Rig.load())
     args.out.mkdir(parents=True, exist_ok=True)
     names = tracks.names[:: max(1, len(tracks.names) // args.clips)][: args.clips]
-    for start in tqdm(range(0, len(names), PERSONS_PER_FILE), unit="file"):
-        path = args.out / f"grid-{start // PERSONS_PER_FILE:03d}.npz"
-        if not path.exists():
+    with tqdm(total=len(names), unit="clip") as bar:
+        for start in range(0, len(names), PERSONS_PER_FILE):
+            path = args.out / f"grid-{start // PERSONS_PER_FILE:03d}.npz"
             some = names[start : start + PERSONS_PER_FILE]
-            videos = (read_video(args.data / "grid-s1" / "video" / f"{name}.mp4") for name in some)
-            save(path, [make_clip(tracks, *item, args.frames) for item in zip(some, videos, strict=True)])
+            clips: list[Person] = []
+            for name in () if path.exists() else some:
+                video = read_video(args.data / "grid-s1" / "video" / f"{name}.mp4")
+                clips.append(make_clip(tracks, name, video, args.frames))
+                bar.update()
+            if clips:
+                save(path, clips)
+            else:
+                bar.update(len(some))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Photos with mesh labels, cut out around the face, and what is done to them so that every look differs."""
 
-import csv
-import hashlib
 import io
 import math
 import zipfile
@@ -17,16 +15,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from models.training.corpus import SETS, People, is_held_out
 from models.training.label_renders import LABELS
 from models.visavis.landmarks import CROP_PX, IRISES, POINTS, align
 
-SOURCES: Final = ("congress-portraits", "us-officials-416", "fairface-subset")
 STORED_PX: Final = 256
 STORED_SIDE: Final = 1.5
 """Side of a stored crop, in sides of the crop that the net sees."""
 FACE_HEIGHT: Final = 0.74
 """Height of the mean face, forehead to chin, in crop units."""
-HELD_OUT_PERCENT: Final = 8
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Photo:
     Attributes:
         source: Folder it comes from.
         name: File name.
-        person: Who it shows, as far as the files tell: decides the split.
+        person: Hash that all photos of one person share (`models.training.corpus.People`).
         points_px: Mesh points x, y, z in photo pixels, [478, 3].
     """
 
@@ -47,23 +44,21 @@ class Photo:
 
     @property
     def held_out(self) -> bool:
-        """True for the share of persons that training never sees."""
-        return int(hashlib.sha256(self.person.encode()).hexdigest(), 16) % 100 < HELD_OUT_PERCENT
+        """Whether the person is kept from training, here as everywhere."""
+        return is_held_out(self.person)
 
 
 def list_photos(data: Path) -> list[Photo]:
     """Every labelled photo under the data folder."""
-    with (data / "us-officials-416" / "same_person_pairs.csv").open() as file:
-        same = {row["us_officials"]: row["congress_portraits"] for row in csv.DictReader(file)}
+    people = People(data)
     photos: list[Photo] = []
-    for source in SOURCES:
+    for source in SETS:
         with np.load(data / "landmarks" / f"{source}.npz") as labels:
             values = (labels["landmarks"].astype(np.float64) - 16384) / 32768
             for name, size_px, points in zip(labels["name"].tolist(), labels["size_px"], values, strict=True):
                 width, height = size_px.tolist()
-                person = Path(same.get(name, name)).stem.split("__")[-1]
                 scaled = (points - (0, 0, 0.5)) * (width, height, width)
-                photos.append(Photo(source, name, person, scaled))
+                photos.append(Photo(source, name, people.of(source, name), scaled))
     return photos
 
 

@@ -6,7 +6,8 @@
 Each file holds some persons: `images` uint8 [P, N, 256, 256, 3] (image 0 is the photo itself), `controls` float32
 [P, N, 57] relative to the person at rest, the fields of `models.visavis.ict.Shape` stacked [P, ...] in frame pixels,
 `held_out` bool [P], `set` [P] and `valid` float32 [P, 4]: the part of the frame that the photo covers (x0, y0, x1, y1
-in px; beyond it the photo's edge is repeated). No names.
+in px; beyond it the photo's edge is repeated). With `--truth` also the fields of `models.training.truth.Truth`, stacked
+[P, ...]. No names.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +26,10 @@ from tqdm import tqdm
 
 from models.training.corpus import Corpus, Portrait, choose, fitted
 from models.training.raster import Raster
+from models.training.relight import Relight, scene_ratio
 from models.training.scene import Scene, own_controls
 from models.training.states import random_controls
+from models.training.truth import Truth, scene_truth
 from models.visavis.fit import crop, crop_box, shape_in_frame, to_frame
 from models.visavis.ict import Rig, Shape
 
@@ -42,10 +46,30 @@ class Person:
     held_out: bool
     folder: str
     valid: NDArray[np.float32]
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What pairs may have beyond the plain pictures.
+
+    Attributes:
+        truth: Keep flow, visibility, matte and landmarks with them.
+        light: Put every person in another, random light.
+    """
+
+    truth: bool = False
+    light: bool = False
 
 
 def make_person(
-    rig: Rig, raster: Raster, portrait: Portrait, photo: NDArray[np.uint8], shape: Shape, states: int
+    rig: Rig,
+    raster: Raster,
+    portrait: Portrait,
+    photo: NDArray[np.uint8],
+    shape: Shape,
+    states: int,
+    extras: Extras = Extras(),
 ) -> Person:
     """Draw one fitted portrait in `states` states, the photo itself among them; seeded by the person."""
     rng = np.random.default_rng(int(portrait.person, 16))
@@ -59,13 +83,18 @@ def make_person(
     drawn = [raster.draw(*state) for state in scene.states(controls[1:])]
     height, width = photo.shape[:2]
     valid = to_frame(torch.tensor([[0.0, 0.0], [float(width), float(height)]]), box, size_px).flatten()
+    images = np.stack([crop(photo, box, size_px), *drawn])
+    if extras.light:
+        relit = Relight.random(rng)
+        images = relit.on(images, scene_ratio(scene, raster, controls, relit))
     return Person(
-        images=np.stack([crop(photo, box, size_px), *drawn]),
+        images=images,
         controls=controls.numpy(),
         shape=framed,
         held_out=portrait.held_out,
         folder=portrait.folder,
         valid=valid.numpy(),
+        truth=scene_truth(scene, raster, controls) if extras.truth else None,
     )
 
 
@@ -80,10 +109,29 @@ def save(path: Path, people: list[Person]) -> None:
     }
     tensors = [p.shape.tensors() for p in people]
     arrays |= {name: torch.stack([t[name] for t in tensors]).numpy() for name in tensors[0]}
+    truths = [p.truth for p in people if p.truth is not None]
+    if truths:
+        arrays |= {f.name: np.stack([getattr(truth, f.name) for truth in truths]) for f in fields(Truth)}
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     partial.rename(path)
+
+
+def read(path: Path) -> Iterator[Person]:
+    """The persons of one file that `save` wrote."""
+    with np.load(path) as file:
+        columns = {name: file[name] for name in file.files}
+    for i in range(len(columns["images"])):
+        yield Person(
+            images=columns["images"][i],
+            controls=columns["controls"][i],
+            shape=Shape(**{f.name: torch.from_numpy(np.asarray(columns[f.name][i])) for f in fields(Shape)}),
+            held_out=bool(columns["held_out"][i]),
+            folder=str(columns["set"][i]),
+            valid=columns["valid"][i],
+            truth=Truth(**{f.name: columns[f.name][i] for f in fields(Truth)}) if "flow" in columns else None,
+        )
 
 
 def usable(corpus: Corpus, rig: Rig, persons: int, report: Counter[str]) -> Iterator[tuple[Portrait, Shape]]:
@@ -97,38 +145,49 @@ def usable(corpus: Corpus, rig: Rig, persons: int, report: Counter[str]) -> Iter
 
 
 def make_pairs(
-    data: Path, out: Path, persons: int, states: int, size_px: int, worker: int = 0, workers: int = 1
+    data: Path,
+    out: Path,
+    persons: int,
+    states: int,
+    size_px: int,
+    worker: int = 0,
+    workers: int = 1,
+    extras: Extras = Extras(),
 ) -> Counter[str]:
     """Write the files of this worker that are not there yet. Returns how many portraits got which verdict."""
     rig, corpus, raster = Rig.load(), Corpus(data), Raster(size_px)
     report: Counter[str] = Counter()
     out.mkdir(parents=True, exist_ok=True)
     batch: list[Person] = []
+    unfinished: Path | None = None
     source = usable(corpus, rig, persons, report)
     for number, (portrait, shape) in enumerate(tqdm(source, total=persons, unit="person")):
         chunk = number // PERSONS_PER_FILE
         path = out / f"pairs-{chunk:03d}.npz"
         if chunk % workers != worker or path.exists():
             continue
-        batch.append(make_person(rig, raster, portrait, corpus.photo(portrait), shape, states))
+        batch.append(make_person(rig, raster, portrait, corpus.photo(portrait), shape, states, extras))
+        unfinished = path
         if len(batch) == PERSONS_PER_FILE:
             save(path, batch)
             batch = []
-    if batch:
-        save(out / f"pairs-{(persons - 1) // PERSONS_PER_FILE:03d}.npz", batch)
+    if batch and unfinished is not None:
+        save(unfinished, batch)
     return report
+
+
+def draw_people(data: Path, first: int, count: int, states: int, size_px: int) -> Iterator[Person]:
+    """Draw the usable persons from number `first` on, without storing them."""
+    rig, corpus, raster = Rig.load(), Corpus(data), Raster(size_px)
+    for portrait, shape in islice(usable(corpus, rig, first + count, Counter()), first, None):
+        yield make_person(rig, raster, portrait, corpus.photo(portrait), shape, states)
 
 
 def make_sheet(data: Path, file: Path, persons: int, states: int, size_px: int, skip: int) -> None:
     """A picture to look at: a row per person, the photo first."""
     from PIL import Image
 
-    rig, corpus, raster = Rig.load(), Corpus(data), Raster(size_px)
-    rows: list[NDArray[np.uint8]] = []
-    for number, (portrait, shape) in enumerate(usable(corpus, rig, skip + persons, Counter())):
-        if number >= skip:
-            person = make_person(rig, raster, portrait, corpus.photo(portrait), shape, states)
-            rows.append(np.concatenate(list(person.images), axis=1))
+    rows = [np.concatenate(list(p.images), axis=1) for p in draw_people(data, skip, persons, states, size_px)]
     Image.fromarray(np.concatenate(rows)).save(file)
 
 
@@ -145,6 +204,8 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--skip", type=int, default=0, help="persons to leave out of a sheet")
     out.add_argument("--worker", type=int, default=0, help="which of --workers this process is")
     out.add_argument("--workers", type=int, default=1)
+    out.add_argument("--truth", action="store_true", help="keep flow, visibility, matte and landmarks too")
+    out.add_argument("--light", action="store_true", help="put every person in another, random light")
     out.add_argument("--json", action="store_true", help="print the report as JSON")
     return out
 
@@ -155,7 +216,8 @@ def main() -> None:
     if args.sheet is not None:
         make_sheet(args.data, args.sheet, args.persons, args.states, args.size, args.skip)
         return
-    report = make_pairs(args.data, args.out, args.persons, args.states, args.size, args.worker, args.workers)
+    extras = Extras(args.truth, args.light)
+    report = make_pairs(args.data, args.out, args.persons, args.states, args.size, args.worker, args.workers, extras)
     if args.json:
         json.dump(report, sys.stdout)
         print()

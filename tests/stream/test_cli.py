@@ -75,6 +75,11 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
         (["enroll", __file__, "--out", "a.bin"], "--out must end in .safetensors"),
         (["train", "--data", "missing", "--out", "a"], "--data must be a folder that exists"),
         (["train", "--data", ".", "--out", "a", "--stage", "x"], "--stage: invalid choice: 'x'"),
+        (["corpus", "portraits", "--data", "missing", "--out", "a.png"], "--data must be a folder that exists"),
+        (["corpus", "pairs", "--data", ".", "--out", "a.txt"], "--out must end in .png or .jpg"),
+        (["corpus", "pairs", "--data", ".", "--out", "missing/a.png"], "--out must lie in a folder that exists"),
+        (["corpus", "grid", "--data", ".", "--out", "a.png", "--count", "0"], "--count and --states at least 1"),
+        (["corpus", "cats", "--data", ".", "--out", "a.png"], "argument PART: invalid choice: 'cats'"),
         (["dance"], "invalid choice: 'dance'"),
         ([], "the following arguments are required: COMMAND"),
     ],
@@ -144,26 +149,72 @@ def test_an_ice_server_without_a_port_is_fine():
     assert parse_ice_server("stun:s.example") == IceServer(("stun:s.example",), None, None)
 
 
-def test_train_runs_the_stages_in_order_and_stops_at_the_first_failure(tmp_path, monkeypatch):
-    ran = []
+@pytest.fixture
+def ran(monkeypatch):
+    """The commands that training has run, by module, on a machine where nothing is missing and all goes well."""
+    commands = []
 
     def run(command, *, check):
-        ran.append(command[2])
-        return subprocess.CompletedProcess(command, 3 if command[2].endswith("train_speech") else 0)
+        commands.append(command[2].removeprefix("models.training."))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(train, "missing_parts", lambda stage, data: [])
+    monkeypatch.setattr(train.subprocess, "run", run)
+    return commands
+
+
+def test_train_runs_all_stages_in_order(tmp_path, ran, capsys):
+    assert cli.main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert ran[:4] == ["build_rig", "pairs", "grid_frames", "train_landmarks"]
+    assert ran[4:] == ["speech_corpus", "train_speech", "train_renderer"]
+    assert "stage 4 of 4, renderer" in capsys.readouterr().err
+
+
+def test_train_stops_at_the_first_failure(tmp_path, ran, monkeypatch):
+    def run(command, *, check):
+        ran.append(command[2].removeprefix("models.training."))
+        return subprocess.CompletedProcess(command, 3 if ran[-1] == "train_landmarks" else 0)
 
     monkeypatch.setattr(train.subprocess, "run", run)
     assert train.train(TrainConfig(tmp_path, tmp_path / "out")) == 1
-    modules = [name.removeprefix("models.training.") for name in ran]
-    assert modules == ["build_rig", "pairs", "grid_frames", "train_landmarks", "speech_corpus", "train_speech"]
-    assert (tmp_path / "out").is_dir()
+    assert ran == ["build_rig", "pairs", "grid_frames", "train_landmarks"]
 
 
+def test_a_quick_run_and_a_full_one_do_not_mix(tmp_path, ran, capsys):
+    words = ["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert cli.main([*words, "--quick"]) == 0
+    assert cli.main([*words, "--quick"]) == 0  # a rerun resumes
+    before = len(ran)
+    assert cli.main(words) == 1
+    assert "holds a quick training run, and a full one was asked for" in capsys.readouterr().err
+    assert len(ran) == before
+
+
+def test_train_tells_all_that_is_missing_before_it_begins(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train.shutil, "which", lambda name: None)
+    assert cli.main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert told.count("the program ffmpeg") == 1  # though two stages need it
+    assert f"the folder {tmp_path / 'ict-facekit'}" in told
+    assert f"the folder {tmp_path / 'speech-ljs'}" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("stage", train.STAGES)
-def test_every_training_command_is_one_that_its_module_takes(stage, tmp_path):
-    for module, *options in train.commands(stage, tmp_path, tmp_path / "out"):
+def test_every_training_command_is_one_that_its_module_takes(stage, quick, tmp_path):
+    for module, *options in train.commands(stage, tmp_path, tmp_path / "out", quick=quick):
         source = (ROOT / Path(*module.split("."))).with_suffix(".py").read_text()
-        for option in options[::2]:
-            assert f'"{option}"' in source, f"{module} has no {option}"
+        for option in options:
+            if option.startswith("--"):
+                assert f'"{option}"' in source, f"{module} has no {option}"
+
+
+def test_a_part_of_the_corpus_that_is_empty_is_told_in_a_line(tmp_path, capsys):
+    words = ["corpus", "shards", "--data", str(tmp_path), "--out", str(tmp_path / "sheet.png")]
+    assert cli.main(words) == 1
+    assert "got nothing to show" in capsys.readouterr().err
+    assert not (tmp_path / "sheet.png").exists()
 
 
 def test_the_real_server_serves_and_ends_with_0_when_told_to_stop(tmp_path):

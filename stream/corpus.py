@@ -1,0 +1,102 @@
+"""`visavis corpus`: look at any part of the training corpus, and learn what was left out of it and why."""
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stream.config import CORPUS_PARTS, CorpusConfig
+
+if TYPE_CHECKING:
+    from models.training.pairs import Person
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `visavis corpus`."""
+    parser.add_argument(
+        "part",
+        choices=CORPUS_PARTS,
+        metavar="PART",
+        help="what to look at: portraits (photos with the fitted mesh), pairs (photos drawn anew in other states), "
+        "grid (frames of real video), heads (computed people), shards (what a folder of training pairs holds); "
+        "or fits: fit every portrait and report what is left out and why",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the corpus; for shards their folder")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="the picture to write (.png, .jpg); for fits a folder"
+    )
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="how many to pass over (default: 0)")
+    parser.add_argument("--count", type=int, default=6, metavar="N", help="how many to show (default: 6)")
+    parser.add_argument("--states", type=int, default=8, metavar="N", help="pictures of each person (default: 8)")
+    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of drawn pictures (default: 256)")
+    parser.add_argument("--only", metavar="FATE", help="portraits: those with this fate alone, say kept or turned")
+    parser.add_argument("--json", action="store_true", help="tell the result as JSON")
+
+
+def configure(args: argparse.Namespace) -> CorpusConfig:
+    """The config of those options."""
+    return CorpusConfig(
+        part=args.part,
+        data=args.data,
+        out=args.out,
+        first=args.first,
+        count=args.count,
+        states=args.states,
+        size_px=args.size,
+        only=args.only,
+    )
+
+
+def look(config: CorpusConfig, *, as_json: bool) -> None:
+    """Draw the sheet, or fit all portraits and print the report."""
+    import torch
+
+    torch.set_num_threads(1)
+    if config.part == "fits":
+        _fits(config, as_json=as_json)
+        return
+    from PIL import Image
+
+    from models.training import sheets
+
+    if config.part == "portraits":
+        sheet = sheets.portraits(config.data, config.first, config.count, config.only)
+    else:
+        sheet = sheets.people(_people(config), config.count)
+    Image.fromarray(sheet).save(config.out)
+    height, width = sheet.shape[:2]
+    facts = {"out": str(config.out), "width_px": width, "height_px": height}
+    print(json.dumps(facts) if as_json else f"{config.out}: {width} x {height} px")
+
+
+def _people(config: CorpusConfig) -> "Iterable[Person]":
+    if config.part == "pairs":
+        from models.training.pairs import draw_people
+
+        return draw_people(config.data, config.first, config.count, config.states, config.size_px)
+    if config.part == "grid":
+        from models.training.grid_frames import cut_people
+
+        return cut_people(config.data, config.first, config.count, config.states)
+    if config.part == "heads":
+        from models.training.heads import draw_heads
+
+        return draw_heads(config.data, config.first, config.count, config.states, config.size_px)
+    from models.training.sheets import shards
+
+    return islice(shards(config.data), config.first, config.first + config.count)
+
+
+def _fits(config: CorpusConfig, *, as_json: bool) -> None:
+    from models.training.fits import fit_all, report
+
+    found = report(fit_all(config.data, config.out))
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+        return
+    for folder, fates in found.sets.items():
+        print(f"{folder}: " + ", ".join(f"{count} {fate}" for fate, count in fates.items()))
+    print(f"{found.portraits} portraits, {found.used} persons used, {found.held_out} of them held out")
