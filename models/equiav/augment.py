@@ -50,6 +50,11 @@ class Ranges:
     mask_bands: int = 48
     shift: float = 1.0
 
+    @property
+    def reach(self) -> tuple[float, float, float, float]:
+        """Largest amounts of the four kinds of jitter."""
+        return (self.jitter, self.jitter, self.jitter, self.hue)
+
 
 PUBLISHED_SOUND: Final = Ranges(sound=True, ratio=(0.1, 0.1875))
 PUBLISHED_PICTURE: Final = Ranges(sound=False, ratio=(3 / 4, 4 / 3))
@@ -57,8 +62,8 @@ TALKING_SOUND: Final = Ranges(
     sound=True, ratio=(1.6, 3.0), least_area=0.5, bounded=False, mask_hops=0, mask_bands=0, shift=0.3, flip_chance=0.0
 )
 """For 64 hops: no masks and no flip, shifts up to 190 ms, each of them told to the predictor."""
-TALKING_MOUTH: Final = Ranges(sound=False, ratio=(1.25, 2.2), least_area=0.5, sigma=(0.1, 1.0))
-"""For mouths of 40 x 24 px; all frames of a window get the same."""
+TALKING_MOUTH: Final = Ranges(sound=False, ratio=(1.25, 2.2), least_area=0.5, hue=0.0, sigma=(0.1, 1.0))
+"""For mouths of 40 x 24 px; all frames of a window get the same. Turning the hue costs most, and tells least."""
 
 
 def draw(count: int, size: tuple[int, int], ranges: Ranges, rng: torch.Generator) -> Tensor:
@@ -128,8 +133,7 @@ def _draw_picture(count: int, size: tuple[int, int], ranges: Ranges, rng: torch.
     unit = torch.tensor(size[::-1] if ranges.sound else size).repeat(2)
     jitter = _coin(count, ranges.jitter_chance, rng)[:, None]
     order = torch.rand(count, 4, generator=rng).argsort(1)
-    reach = torch.tensor([ranges.jitter] * 3 + [ranges.hue])
-    amounts = (2 * torch.rand(count, 4, generator=rng) - 1) * reach
+    amounts = (2 * torch.rand(count, 4, generator=rng) - 1) * torch.tensor(ranges.reach)
     blur = _coin(count, ranges.blur_chance, rng)
     parts = [
         torch.ones(count, 1),
@@ -178,10 +182,12 @@ def _apply_picture(inputs: Tensor, block: Tensor, ranges: Ranges) -> Tensor:
     for step in block[:, 6:10].long().unbind(1):
         for kind, change in enumerate(_JITTERS):
             rows = ((step == kind) & (block[:, 5] > 0)).nonzero()[:, 0]
+            if len(rows) == 0 or ranges.reach[kind] == 0:
+                continue
             changed = change(out[rows], block[rows, 10 + kind, None, None, None])
-            out = out.index_copy(0, rows, changed.clamp(0, 1) if ranges.bounded else changed)
+            out[rows] = changed.clamp_(0, 1) if ranges.bounded else changed
     blurred = (block[:, 14] > 0).nonzero()[:, 0]
-    out = out.index_copy(0, blurred, _blur(out[blurred], block[blurred, 15]))
+    out[blurred] = _blur(out[blurred], block[blurred, 15])
     return torch.where(block[:, 16, None, None, None] > 0, out.flip(3), out)
 
 

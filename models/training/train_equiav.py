@@ -25,7 +25,7 @@ from tqdm import tqdm
 from models.equiav.config import SMALL
 from models.equiav.losses import inter_modal, total
 from models.equiav.network import EquiAV, View
-from models.training.equiav_batches import WINDOWS_PER_CLIP, random_windows, views
+from models.training.equiav_batches import WINDOWS_PER_CLIP, clean_inputs, random_windows, views
 from models.training.equiav_windows import Clips, load
 
 logger = logging.getLogger(__name__)
@@ -87,24 +87,39 @@ def rate(step: int, steps: int, peak: float) -> float:
     return peak * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * fall)))
 
 
-class Objectives(nn.Module):
-    """The network with its loss, as one module that `DistributedDataParallel` can wrap."""
+class Equivariant(nn.Module):
+    """The network with EquiAV's loss, as one module that `DistributedDataParallel` can wrap."""
 
-    def __init__(self, net: EquiAV, objective: Objective) -> None:
+    def __init__(self, net: EquiAV) -> None:
         super().__init__()
         self.net = net
-        self.objective = objective
-        if objective == "plain":
-            for branch in (net.audio, net.video):
-                for part in (branch.aug_encoder, branch.cross_attn, branch.pred_intra, branch.norm_aug):
-                    part.requires_grad_(False)
+
+    def inputs(self, sound: Tensor, mouths: Tensor, rng: torch.Generator) -> tuple[View, View]:
+        """What `forward` takes, from `random_windows`."""
+        return views(sound, mouths, rng)
 
     def forward(self, audio: View, video: View) -> dict[str, Tensor]:
-        """The loss by name, "loss" to be minimised."""
-        if self.objective == "equivariant":
-            return total(*self.net(audio, video))
-        inter = inter_modal(self.net.audio.embed_plain(audio.clean), self.net.video.embed_plain(video.clean))
-        return {"loss": inter, "inter": inter}
+        """The loss, "loss", and its parts."""
+        return total(*self.net(audio, video))
+
+
+class Plain(nn.Module):
+    """The encoders with a contrastive loss between the modalities alone; what only EquiAV needs does not learn."""
+
+    def __init__(self, net: EquiAV) -> None:
+        super().__init__()
+        self.net = net
+        for branch in (net.audio, net.video):
+            for part in (branch.aug_encoder, branch.cross_attn, branch.pred_intra, branch.norm_aug):
+                part.requires_grad_(False)
+
+    def inputs(self, sound: Tensor, mouths: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What `forward` takes, from `random_windows`."""
+        return clean_inputs(sound, mouths)
+
+    def forward(self, audio: Tensor, video: Tensor) -> dict[str, Tensor]:
+        """The loss, "loss"."""
+        return {"loss": inter_modal(self.net.audio.embed_plain(audio), self.net.video.embed_plain(video))}
 
 
 class Trainer:
@@ -113,9 +128,9 @@ class Trainer:
     def __init__(self, config: TrainConfig, net: EquiAV) -> None:
         self.config = config
         self.net = net
-        self.objectives = Objectives(net, config.objective)
+        self.objective = Equivariant(net) if config.objective == "equivariant" else Plain(net)
         parallel = dist.is_initialized()
-        self.module = DistributedDataParallel(self.objectives) if parallel else self.objectives
+        self.module = DistributedDataParallel(self.objective) if parallel else self.objective
         self.rank = dist.get_rank() if parallel else 0
         learned = [p for p in net.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.95), weight_decay=1e-5)
@@ -159,7 +174,7 @@ class Trainer:
     def step(self, clips: Clips) -> dict[str, float]:
         """Learn from one batch, which depends on seed, step and process alone; returns the losses."""
         rng = torch.Generator().manual_seed((self.config.seed * 1_000_003 + self.done) * 4096 + self.rank)
-        batch = views(*random_windows(clips, self.config.batch, rng), rng)
+        batch = self.objective.inputs(*random_windows(clips, self.config.batch, rng), rng)
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.done, self.config.steps, self.config.peak_rate)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.amp):
