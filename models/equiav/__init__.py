@@ -1,1 +1,1 @@
-"""EquiAV: a training objective for encoders of sound and picture, and a monitor of their synchrony. It draws nothing."""
+"""EquiAV: a training objective for encoders of sound and picture, and a monitor of synchrony. It draws nothing."""

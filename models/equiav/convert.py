@@ -1,7 +1,7 @@
 """Published EquiAV checkpoints to safetensors: `python -m models.equiav.convert PATH OUT`.
 
-The published file is the state dict of a trainer that holds the network as `__M__` (specification 4.7). Its layers carry
-their modality in their first name (`blocks_a.3...`, `norm_v_aug`); here each modality is a module of its own.
+The published file is the state dict of a trainer that holds the network as `__M__` (specification 4.7). Its layers
+carry their modality in their first name (`blocks_a.3...`, `norm_v_aug`); here each modality is a module of its own.
 """
 
 import argparse
@@ -130,8 +130,8 @@ def load(path: Path, config: EquiAVConfig = PUBLISHED) -> tuple[EquiAV, Report]:
 
 
 def _bare(name: str) -> str:
-    while name.startswith(PREFIXES):
-        name = name.removeprefix("module.").removeprefix("__M__.")
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
     return name
 
 

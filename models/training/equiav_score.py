@@ -1,8 +1,8 @@
 """Score trained EquiAV networks on held-out clips: `python -m models.training.equiav_score --clips FILE WEIGHTS ...`.
 
 Retrieval: every held-out clip gives three windows that do not overlap; a window of one modality asks for its own among
-all windows of the other. Synchrony: a window of mouths is compared with the sound at -15 to +15 frames (0.6 s); right is
-a best offset of at most one frame, for single windows and for the mean over a clip's 30 windows.
+all windows of the other. Synchrony: a window of mouths is compared with the sound at -15 to +15 frames (0.6 s); right
+is a best offset of at most one frame, for single windows and for the mean over a clip's 30 windows.
 """
 
 import argparse

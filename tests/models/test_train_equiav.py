@@ -132,7 +132,10 @@ def test_a_window_shows_and_sounds_the_same_time():
 
 
 def test_random_windows_of_a_clip_lie_apart():
-    clips = Clips(torch.zeros(5, 75, 3, 24, 40, dtype=torch.uint8), torch.arange(300.0).expand(5, 300)[..., None].expand(5, 300, 128))
+    clips = Clips(
+        torch.zeros(5, 75, 3, 24, 40, dtype=torch.uint8),
+        torch.arange(300.0).expand(5, 300)[..., None].expand(5, 300, 128),
+    )
     for seed in range(5):
         sound, _ = random_windows(clips, 16, torch.Generator().manual_seed(seed))
         starts = ((sound[:, 0, 0, 0] * 4 - 7.5) / 4).reshape(4, 4)

@@ -92,7 +92,7 @@ def test_jitter_has_an_order_and_four_amounts(vectors, start):
 def test_blur_widths_are_told_only_where_blur_is_on():
     sigma, on = picture_vectors()[:, 15], picture_vectors()[:, 14] > 0
     assert (sigma[~on] == 0).all()
-    assert 0.1 <= sigma[on].min()
+    assert sigma[on].min() >= 0.1
     assert 1.8 < sigma[on].max() <= 2.0
 
 

@@ -65,7 +65,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     del missing["__M__.cross_attn_a.attn.to_q.bias"]
     with pytest.raises(CheckpointError, match=r"without 1 of \d+ entries, cross_attn_a\.attn\.to_q\.bias"):
         load(saved(tmp_path, missing), TINY)
-    with pytest.raises(CheckpointError, match="of shape .* instead of"):
+    with pytest.raises(CheckpointError, match=r"of shape .* instead of"):
         load(saved(tmp_path, published_state()), SMALL_AS_DEEP_AS_TINY)
     with pytest.raises(CheckpointError, match="a list"):
         load(saved(tmp_path, [1, 2]), TINY)

@@ -88,9 +88,7 @@ def test_two_processes_have_the_equivariant_loss_and_gradient_of_one(two_process
 
 def test_two_processes_have_the_inter_modal_loss_of_one_and_no_gradient_through_keys(two_processes):
     whole = rows()
-    torch.testing.assert_close(
-        torch.stack([part["inter"][0] for part in two_processes]).mean(), inter_modal(*whole)
-    )
+    torch.testing.assert_close(torch.stack([part["inter"][0] for part in two_processes]).mean(), inter_modal(*whole))
     audio, video = (side.clone().requires_grad_() for side in whole)
     unit = torch.nn.functional.normalize
     by_audio = torch.nn.functional.cross_entropy(unit(audio) @ unit(whole[1]).T / 0.07, torch.arange(6))
