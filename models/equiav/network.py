@@ -112,6 +112,5 @@ class EquiAV(nn.Module):
 
 def _start(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+        for name, parameter in module.named_parameters():
+            (nn.init.zeros_ if name == "bias" else nn.init.xavier_uniform_)(parameter)

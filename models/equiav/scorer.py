@@ -34,7 +34,7 @@ class Scorer:
         """Read the weights that `models.training.train_equiav` wrote."""
         net = EquiAV(SMALL)
         with safe_open(path, "pt") as file:
-            equivariant = (file.metadata() or {}).get("objective") == "equivariant"
+            equivariant = file.metadata()["objective"] == "equivariant"
             net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
         return cls(net.eval(), fixed_transforms() if equivariant else None)
 

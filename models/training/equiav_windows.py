@@ -83,8 +83,8 @@ def cut(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes [F, 4] of frames [F, 3, h, w], float, resampled to `size`, [F, 3, H, W]; beyond the edge it repeats."""
     middle = (boxes[:, :2] + boxes[:, 2:] / 2) / VIDEO_PX * 2 - 1
     half = boxes[:, 2:] / VIDEO_PX
-    theta = torch.stack([torch.diag_embed(half)[:, 0], torch.diag_embed(half)[:, 1]], 1)
-    grid = F.affine_grid(torch.cat([theta, middle[:, :, None]], 2), [len(frames), 3, *size], align_corners=False)
+    theta = torch.cat([torch.diag_embed(half), middle[:, :, None]], 2)
+    grid = F.affine_grid(theta, [len(frames), 3, *size], align_corners=False)
     return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
 
 
