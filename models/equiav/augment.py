@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.equiav.config import AUDIO_TRANSFORM, VIDEO_TRANSFORM
-
 SOUND_ENTRIES: Final = 7
 PICTURE_ENTRIES: Final = 17
 _CROP_TRIES: Final = 10
@@ -80,14 +78,6 @@ def draw(count: int, size: tuple[int, int], ranges: Ranges, rng: torch.Generator
     if ranges.sound:
         return torch.cat([_draw_sound(count, size, ranges, rng), picture], 1)
     return torch.cat([picture, _coin(count, ranges.grey_chance, rng)[:, None]], 1)
-
-
-def none(count: int, ranges: Ranges) -> Tensor:
-    """The vectors of an input left as it is: all zero but the jitter's order."""
-    vectors = torch.zeros(count, AUDIO_TRANSFORM if ranges.sound else VIDEO_TRANSFORM)
-    order = SOUND_ENTRIES * ranges.sound + 6
-    vectors[:, order : order + 4] = torch.arange(4.0)
-    return vectors
 
 
 def apply(inputs: Tensor, vectors: Tensor, ranges: Ranges) -> Tensor:

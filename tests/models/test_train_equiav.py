@@ -1,6 +1,5 @@
 import json
 import socket
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,7 +61,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_ends(clips_file, objective):
     unbroken.step(clips)
     unbroken.save()
     unbroken.step(clips)
-    resumed = trainer(replace(of))
+    resumed = trainer(of)
     resumed.resume()
     resumed.step(clips)
     assert resumed.done == unbroken.done == 2
