@@ -1,0 +1,62 @@
+"""How well mouths belong to a voice: the talking-face EquiAV as a monitor of synchrony."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor
+
+from models.equiav.augment import TALKING_MOUTH, TALKING_SOUND, draw
+from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_HOPS
+from models.equiav.fbank import BANDS
+from models.equiav.inputs import TALKING, sound_to_patches, standard_rgb, standard_sound, strip
+from models.equiav.network import EquiAV
+
+_SEED: Final = 0
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A trained network and the augmentations that its embeddings are averaged over, the same in every call.
+
+    Attributes:
+        transforms: Of sound [1, 16, 24] and mouths [1, 16, 18]; None for encoders trained without equivariance.
+    """
+
+    net: EquiAV
+    transforms: tuple[Tensor, Tensor] | None
+
+    @classmethod
+    def load(cls, path: Path) -> "Scorer":
+        """Read the weights that `models.training.train_equiav` wrote."""
+        net = EquiAV(SMALL)
+        with safe_open(path, "pt") as file:
+            equivariant = file.metadata()["objective"] == "equivariant"
+            net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+        return cls(net.eval(), fixed_transforms() if equivariant else None)
+
+    @torch.no_grad()
+    def embed_sound(self, rows: Tensor) -> Tensor:
+        """Rows of `fbank`, [B, 64, 128], to embeddings of length 1, [B, 128]."""
+        picture = sound_to_patches(standard_sound(rows, TALKING)[:, None])
+        branch = self.net.audio
+        raw = branch.embed(picture, self.transforms[0]) if self.transforms else branch.embed_plain(picture)
+        return F.normalize(raw, dim=1)
+
+    @torch.no_grad()
+    def embed_mouths(self, mouths: Tensor) -> Tensor:
+        """Mouths of 16 frames, [B, 16, 3, 24, 40], RGB, 0 to 1, to embeddings of length 1, [B, 128]."""
+        picture = strip(standard_rgb(mouths))
+        branch = self.net.video
+        raw = branch.embed(picture, self.transforms[1]) if self.transforms else branch.embed_plain(picture)
+        return F.normalize(raw, dim=1)
+
+
+def fixed_transforms() -> tuple[Tensor, Tensor]:
+    """The 16 augmentations of sound and of mouths that `Scorer` averages over: drawn once, from a fixed seed."""
+    rng = torch.Generator().manual_seed(_SEED)
+    sound = draw(AVERAGED_TRANSFORMS, (WINDOW_HOPS, BANDS), TALKING_SOUND, rng)
+    return sound[None], draw(AVERAGED_TRANSFORMS, SMALL.video.patch, TALKING_MOUTH, rng)[None]

@@ -1,0 +1,139 @@
+"""Score trained EquiAV networks on held-out clips: `python -m models.training.equiav_score --clips FILE WEIGHTS ...`.
+
+Retrieval: every held-out clip gives three windows that do not overlap; a window of one modality asks for its own among
+all windows of the other. Synchrony: a window of mouths is compared with the sound at -15 to +15 frames (0.6 s); right
+is a best offset of at most one frame, for single windows and for the mean over a clip's 30 windows.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from models.equiav.config import WINDOW_FRAMES, WINDOW_HOPS
+from models.equiav.scorer import Scorer
+from models.training.equiav_windows import FRAMES, Clips, load
+
+STARTS: Final = FRAMES - WINDOW_FRAMES + 1
+GALLERY_STARTS: Final = (12, 28, 44)
+MOST_OFFSET: Final = 15
+RIGHT_OFFSET: Final = 1
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Shares of questions whose answer is among the first 1, 5, 10, and the median rank, 1 at best."""
+
+    r1: float
+    r5: float
+    r10: float
+    median_rank: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """One network on the held-out clips; chance for `windows` questions and 31 offsets is in `chance_*`."""
+
+    clips: int
+    windows: int
+    audio_to_video: Retrieval
+    video_to_audio: Retrieval
+    sync_window: float
+    sync_clip: float
+    chance_r1: float
+    chance_sync: float
+
+
+def retrieval(similarity: Tensor) -> Retrieval:
+    """Of a square matrix, questions down, answers across, the right ones on the diagonal; ties count against."""
+    others = similarity - torch.diag(torch.full((len(similarity),), torch.inf))
+    rank = 1 + (others >= similarity.diagonal()[:, None]).sum(1)
+    shares = [float((rank <= most).double().mean()) for most in (1, 5, 10)]
+    return Retrieval(*shares, median_rank=float(rank.double().quantile(0.5)))
+
+
+def offset_scores(similarity: Tensor) -> Tensor:
+    """Similarity of each window of mouths to the sound at each offset.
+
+    Args:
+        similarity: One clip's, windows of mouths down, of sound across, [S, S].
+
+    Returns:
+        [S - 30, 31]: column 15 is sound and mouths of the same time, later ones later sound.
+    """
+    rows = torch.arange(MOST_OFFSET, len(similarity) - MOST_OFFSET)
+    return similarity[rows[:, None], rows[:, None] + torch.arange(-MOST_OFFSET, MOST_OFFSET + 1)]
+
+
+def right_share(scores: Tensor) -> float:
+    """Share of rows of `offset_scores` whose best offset is at most one frame."""
+    return float(((scores.argmax(1) - MOST_OFFSET).abs() <= RIGHT_OFFSET).double().mean())
+
+
+def score(scorer: Scorer, clips: Clips) -> Score:
+    """Score a network on whole clips."""
+    pairs = [_embed(scorer, clips, row) for row in tqdm(range(len(clips)), unit="clip", leave=False)]
+    asked = torch.cat([sound[list(GALLERY_STARTS)] for sound, _ in pairs])
+    answered = torch.cat([mouths[list(GALLERY_STARTS)] for _, mouths in pairs])
+    similarity = asked @ answered.T
+    offsets = [offset_scores(mouths @ sound.T) for sound, mouths in pairs]
+    return Score(
+        clips=len(clips),
+        windows=len(asked),
+        audio_to_video=retrieval(similarity),
+        video_to_audio=retrieval(similarity.T),
+        sync_window=right_share(torch.cat(offsets)),
+        sync_clip=right_share(torch.stack([scores.mean(0) for scores in offsets])),
+        chance_r1=1 / len(asked),
+        chance_sync=(2 * RIGHT_OFFSET + 1) / (2 * MOST_OFFSET + 1),
+    )
+
+
+def _embed(scorer: Scorer, clips: Clips, row: int) -> tuple[Tensor, Tensor]:
+    """Embeddings of all windows of one clip, sound and mouths, [60, 128] each."""
+    starts = torch.arange(STARTS)[:, None]
+    mouths = clips.mouths[row, starts + torch.arange(WINDOW_FRAMES)].float() / 255
+    sound = clips.sound[row, 4 * starts + torch.arange(WINDOW_HOPS)]
+    return scorer.embed_sound(sound), scorer.embed_mouths(mouths)
+
+
+def table(scores: dict[str, Score]) -> str:
+    """The scores as a Markdown table, in percent."""
+    lines = [
+        "| network | a→v R@1 | R@5 | R@10 | v→a R@1 | R@5 | R@10 | sync, window | sync, clip |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, of in scores.items():
+        both = (of.audio_to_video, of.video_to_audio)
+        shares = [share for way in both for share in (way.r1, way.r5, way.r10)] + [of.sync_window, of.sync_clip]
+        lines.append(f"| {name} | " + " | ".join(f"{100 * share:.1f}" for share in shares) + " |")
+    any_score = next(iter(scores.values()))
+    chance = [any_score.chance_r1 * most for most in (1, 5, 10)] * 2 + [any_score.chance_sync] * 2
+    return "\n".join([*lines, "| chance | " + " | ".join(f"{100 * share:.1f}" for share in chance) + " |"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="equiav_score"
+    )
+    parser.add_argument("--clips", type=Path, required=True, help="what models.training.equiav_windows wrote")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("weights", type=Path, nargs="+", help="what models.training.train_equiav wrote")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    clips = load(args.clips, held_out=True)
+    scores = {path.stem: score(Scorer.load(path), clips) for path in args.weights}
+    print(json.dumps({name: asdict(of) for name, of in scores.items()}, indent=1) if args.json else table(scores))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
