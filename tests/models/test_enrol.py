@@ -241,12 +241,6 @@ def sunglasses(draw, right, left, lips, apart):
     draw.line((*right, *left), fill=(10, 10, 10), width=round(0.08 * apart))
 
 
-def spectacles(draw, right, left, lips, apart):
-    for x, y in (right, left):
-        box = (x - 0.4 * apart, y - 0.26 * apart, x + 0.4 * apart, y + 0.34 * apart)
-        draw.rounded_rectangle(box, 0.2 * apart, outline=(30, 20, 15), width=round(0.04 * apart))
-
-
 def hand(draw, right, left, lips, apart):
     for finger in range(4):
         y = lips[1] + (finger - 1.3) * 0.24 * apart
@@ -267,11 +261,6 @@ def mask(draw, right, left, lips, apart):
 )
 def test_covered_eyes_and_mouths_are_refused(portrait, paint, reason):
     assert reason_of(find_face, painted(portrait, paint)) == reason
-
-
-def test_ordinary_glasses_are_accepted(portrait):
-    points = find_face(painted(portrait, spectacles))
-    assert np.linalg.norm(points - find_face(portrait), axis=1).mean() < 0.1 * eye_distance_px(points)
 
 
 def test_a_child_s_drawing_is_refused():
