@@ -2,6 +2,7 @@
 
 ModelError
 ├── ControlError      a control name or value nobody knows
+├── EmotionError      an emotion nobody knows
 ├── PhotoError        a photo that cannot be enrolled; `reason` says why, for programs
 ├── IdentityError     a saved identity that does not fit this system or version
 ├── UnknownSystemError
@@ -13,7 +14,17 @@ ModelError
 from typing import Literal
 
 PhotoReason = Literal[
-    "not_an_image", "too_large", "too_small", "no_face", "several_faces", "turned_away", "dark", "blurred"
+    "not_an_image",
+    "too_large",
+    "too_small",
+    "no_face",
+    "several_faces",
+    "turned_away",
+    "dark",
+    "eyes_covered",
+    "mouth_covered",
+    "blurred",
+    "drawn",
 ]
 
 
@@ -33,6 +44,17 @@ class ControlError(ModelError, ValueError):
             f"got control {self.name!r} = {self.value!r}, want one of the names in models.rig.CONTROLS with a finite "
             "number: GET /v1/systems lists them"
         )
+
+
+class EmotionError(ModelError, ValueError):
+    """No emotion has this name."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"got emotion {self.name!r}, want one of: {', '.join(self.known)}"
 
 
 class PhotoError(ModelError, ValueError):

@@ -58,14 +58,14 @@ class IdleLife:
 
         Args:
             pts_ms: Media time, 0 or more.
-            voice: How much the face is speaking just now, 0 to 1; should change smoothly.
+            voice: How much the face is speaking just now, 0 to 1, or up to 2 for lively speech; should change smoothly.
 
         Returns:
             Control vector [57], float32, to be added to what the voice and the control channel say. Only lids, gaze
             and head angles differ from 0; the head stays within about 3 degrees of rest.
         """
         out = torch.zeros(len(CONTROLS))
-        voice = min(max(voice, 0.0), 1.0)
+        voice = min(max(voice, 0.0), 2.0)
         for name, degrees in self._sway(pts_ms, voice).items():
             out[INDEX[name]] = degrees
         yaw, pitch = self._gaze(pts_ms)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from models.emotion import EMOTIONS, NEUTRAL
 from stream.config import (
     MAX_LOOKAHEAD_MS,
     DoctorConfig,
@@ -15,6 +16,7 @@ from stream.config import (
     RenderConfig,
     ServeConfig,
     default_data_dir,
+    parse_emotion,
     parse_ice_server,
 )
 
@@ -150,6 +152,19 @@ def _render_options(parser: argparse.ArgumentParser) -> None:
     _lookahead_option(parser)
     parser.add_argument("--no-idle", action="store_true", help="no blinks and no small movements of the head")
     parser.add_argument("--seed", type=int, default=0, help="of the blinks and movements (default: 0)")
+    parser.add_argument(
+        "--emotion",
+        default=NEUTRAL,
+        metavar="NAME[=SHARE]",
+        help=f"how the face feels while it speaks: {', '.join(EMOTIONS)}; happy=0.5 is half of it (default: {NEUTRAL})",
+    )
+    parser.add_argument(
+        "--speech-intensity",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="how lively the speech looks: 0 is a mumble with a still head, 2 is emphatic (default: 1)",
+    )
     parser.add_argument("--json", action="store_true", help="tell the result as JSON, without a progress bar")
 
 
@@ -163,6 +178,8 @@ def _render(args: Arguments) -> int:
             lookahead_ms=args.lookahead_ms,
             idle=not args.no_idle,
             seed=args.seed,
+            emotion=parse_emotion(args.emotion),
+            speech_intensity=args.speech_intensity,
         )
     )
     from tqdm import tqdm

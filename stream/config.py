@@ -3,12 +3,14 @@
 The rest of the code sees these, never argparse. A bad value is a `ValueError` whose text names the option.
 """
 
+import math
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from models.emotion import EMOTIONS, NEUTRAL
 from stream.types import IceServer
 
 MAX_LOOKAHEAD_MS: Final = 200
@@ -34,6 +36,22 @@ def parse_ice_server(text: str) -> IceServer:
         raise ValueError(f"--ice-server {url} needs both a user and a credential: {url},USER,CREDENTIAL")
     user, credential = login if login else (None, None)
     return IceServer((url,), user, credential)
+
+
+def parse_emotion(text: str) -> tuple[str, float]:
+    """`NAME[=SHARE]` as typed after `--emotion`, for example `happy=0.5`: the name and its intensity, 0 to 1.
+
+    Raises:
+        ValueError: If nobody knows the name or the share is not a number from 0 to 1.
+    """
+    name, _, share = text.partition("=")
+    try:
+        intensity = float(share or 1)
+    except ValueError:
+        intensity = math.nan
+    if name not in EMOTIONS or not 0 <= intensity <= 1:
+        raise ValueError(f"--emotion must be one of {', '.join(EMOTIONS)}, alone or with =0 to =1, got {text!r}")
+    return name, intensity
 
 
 def _check_lookahead(lookahead_ms: int) -> None:
@@ -108,6 +126,8 @@ class RenderConfig:
         lookahead_ms: As in a session, 0 to 200.
         idle: Whether blinks and micro-motion go on.
         seed: Of the idle life.
+        emotion: Name and intensity, 0 to 1, of how the face feels.
+        speech_intensity: How lively the speech looks, 0 to 2.
     """
 
     photo: Path
@@ -117,11 +137,15 @@ class RenderConfig:
     lookahead_ms: int = 40
     idle: bool = True
     seed: int = 0
+    emotion: tuple[str, float] = (NEUTRAL, 0.0)
+    speech_intensity: float = 1.0
 
     def __post_init__(self) -> None:
         _check_file("the photo", self.photo)
         _check_file("the sound", self.audio)
         _check_lookahead(self.lookahead_ms)
+        if not 0 <= self.speech_intensity <= 2:
+            raise ValueError(f"--speech-intensity must be 0 to 2, got {self.speech_intensity}")
         if self.out.suffix.lower() != ".mp4":
             raise ValueError(f"--out must end in .mp4, got {self.out}")
         if not self.out.resolve().parent.is_dir():

@@ -10,8 +10,9 @@ from typing import Any, Final, cast
 
 import msgpack
 
+from models.emotion import EMOTIONS
 from stream.errors import MessageError
-from stream.targets import ControlUpdate
+from stream.targets import EMOTION, ControlUpdate
 from stream.types import JSON
 
 LABEL: Final = "control"
@@ -83,7 +84,10 @@ def _typed(message: dict[Any, Any]) -> Message:
     kind = message.get("t")
     if kind == "controls":
         pts_ms = None if message.get("pts_ms") is None else _number(message, "pts_ms")
-        return ControlUpdate(_values(message.get("values")), pts_ms)
+        values = _values(message.get("values"))
+        return ControlUpdate(
+            {str(name): _number(values, name) for name in values if name != EMOTION}, pts_ms, _emotion(values)
+        )
     if kind == "identity":
         return SwapIdentity(_name(message, "id"))
     if kind == "interrupt":
@@ -97,11 +101,17 @@ def _typed(message: dict[Any, Any]) -> Message:
     raise MessageError(f"a message with t = {str(kind)[:40]!r}", "controls, identity, interrupt, lookahead, av or ping")
 
 
-def _values(values: object) -> dict[str, float]:
+def _values(values: object) -> dict[Any, Any]:
     if not isinstance(values, dict):
         raise MessageError(f"controls with values of type {type(values).__name__}", "a map of names to numbers")
-    named = cast(dict[Any, Any], values)
-    return {str(name): _number(named, name) for name in named}
+    return cast(dict[Any, Any], values)
+
+
+def _emotion(values: Mapping[Any, Any]) -> str | None:
+    name: object = values.get(EMOTION)
+    if name is None or (isinstance(name, str) and name in EMOTIONS):
+        return name
+    raise MessageError(f"{EMOTION!r} = {str(name)[:40]!r}", f"one of {', '.join(EMOTIONS)}")
 
 
 def _number(message: Mapping[Any, Any], key: str) -> float:

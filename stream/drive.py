@@ -108,11 +108,16 @@ class Drive:
 
     def _frame(self, number: int) -> DueFrame:
         pts_ms = FRAME_MS * number
-        values, lip_gain = self.targets.at(pts_ms)
+        values, lip_gain, intensity = self.targets.at(pts_ms)
         gate = self.gate.gain(pts_ms)
         if self._idle is not None:
-            values = clamp(values + self._idle.controls(pts_ms, gate))
+            values = clamp(values + self._idle.controls(pts_ms, gate * intensity))
         window = torch.from_numpy(self._features.frame(number, self.lookahead_ms))
         features = AudioFeatures(window[None], torch.tensor([float(self.lookahead_ms)]))
-        controls = ControlBatch(values.reshape(1, len(CONTROLS)), torch.tensor([gate * lip_gain]))
+        controls = ControlBatch(values.reshape(1, len(CONTROLS)), torch.tensor([gate * _lips(lip_gain, intensity)]))
         return DueFrame(number, features, controls)
+
+
+def _lips(lip_gain: float, speech_intensity: float) -> float:
+    """Factor on the lips, 0 to 2; at a speech intensity of 0, a mumble, they still move by half."""
+    return min(2.0, lip_gain * (0.5 + 0.5 * speech_intensity))

@@ -22,6 +22,7 @@ from models.system import FPS, SAMPLE_RATE_HZ, IdentityState, System
 from stream.config import RenderConfig
 from stream.drive import Drive
 from stream.errors import SoundError
+from stream.targets import EMOTION_INTENSITY, SPEECH_INTENSITY, ControlUpdate
 
 VOICE_RATE_HZ: Final = 48_000
 AAC_FRAME_SAMPLES: Final = 1024
@@ -69,6 +70,7 @@ def render(
         with _open_sound(config.audio) as sound, av.open(part, "w", options={"movflags": "faststart"}) as film:
             writer = _Writer(film, system.frame_px, _layout(sound))
             drive = Drive(system, identity, lookahead_ms=config.lookahead_ms, idle=config.idle, seed=config.seed)
+            drive.targets.update(_mood(config))
             seconds = _draw_all(sound, drive, writer, on_progress)
             writer.finish()
         if not writer.frames:
@@ -79,6 +81,11 @@ def render(
     finally:
         part.unlink(missing_ok=True)
     return Rendered(writer.frames, seconds, time.monotonic() - started_s, writer.codec)
+
+
+def _mood(config: RenderConfig) -> ControlUpdate:
+    name, intensity = config.emotion
+    return ControlUpdate({EMOTION_INTENSITY: intensity, SPEECH_INTENSITY: config.speech_intensity}, emotion=name)
 
 
 def _open_sound(path: Path) -> InputContainer:

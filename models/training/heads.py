@@ -179,7 +179,7 @@ class Head:
         factor = size_px / self.size_px
 
         def to_px(points_cm: Tensor) -> Floats:
-            return turn_head(shape, controls, points_cm[None])[0].numpy() * factor
+            return (turn_head(shape, controls, points_cm[None])[0] * factor).numpy()
 
         depth_px = 4.0 * size_px
         place = to_px(own)

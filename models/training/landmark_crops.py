@@ -278,6 +278,11 @@ def look(
 
 def spoil(crops: Tensor, rng: torch.Generator) -> Tensor:
     """Change colour, light and sharpness, hide patches: what cameras and compression do. 0 to 1 in, 0 to 1 out."""
+    return _compress(_hide(expose(crops, rng), rng).clamp(0, 1), rng)
+
+
+def expose(crops: Tensor, rng: torch.Generator) -> Tensor:
+    """Change colour, light and sharpness. [B, 3, S, S], 0 to 1 in, about 0 to 1 out."""
     count = len(crops)
 
     def each(low: float, high: float, channels: int = 1) -> Tensor:
@@ -295,8 +300,7 @@ def spoil(crops: Tensor, rng: torch.Generator) -> Tensor:
     crops = torch.where(some(0.4), crops * side_light, crops)
     crops = torch.where(some(0.15), crops.mean(1, keepdim=True).expand_as(crops), crops)
     noise = torch.randn(crops.shape, generator=rng) * each(0, 0.05)
-    crops = torch.where(some(0.3), crops + noise, crops)
-    return _compress(_hide(crops, rng).clamp(0, 1), rng)
+    return torch.where(some(0.3), crops + noise, crops)
 
 
 def _soften(crops: Tensor, rng: torch.Generator) -> Tensor:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import PhotoError
+from models.visavis.covers import check_uncovered
 from models.visavis.landmarks import LandmarkNet, Placement, align, load_net, locate_twice
 from models.visavis.parts import load_parts, look_closer
-from models.visavis.photo_checks import check_face, eye_distance_px
+from models.visavis.photo_checks import check_face, check_picture, eye_distance_px
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -141,7 +142,8 @@ def find_face(photo: NDArray[np.uint8]) -> NDArray[np.float64]:
         The 478 mesh points x, y in photo pixels, [478, 2] (see `models.visavis.landmarks`).
 
     Raises:
-        PhotoError: no_face, several_faces, too_small, turned_away, dark or blurred, with what to do about it.
+        PhotoError: no_face, several_faces, too_small, turned_away, dark, eyes_covered, mouth_covered, blurred or drawn,
+            with what to do about it.
     """
     net = load_net()
     for boxes in _detections(photo):
@@ -152,7 +154,9 @@ def find_face(photo: NDArray[np.uint8]) -> NDArray[np.float64]:
             if any(_is_rival(main, other) for other in faces[1:]):
                 raise PhotoError("several_faces", _SEVERAL)
             points_px = look_closer(net, load_parts(), photo, main.points_px)
-            check_face(photo, points_px, main.place)
+            check_face(photo, points_px)
+            check_uncovered(photo, main.place)
+            check_picture(photo, points_px, main.place)
             return points_px
     raise PhotoError("no_face", _NO_FACE)
 

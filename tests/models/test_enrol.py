@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 import models
 from models.errors import PhotoError
@@ -217,3 +217,135 @@ def test_a_tilted_portrait_is_found_with_the_same_points(portrait, turn_deg):
     back = (tilted - middle) @ np.array([[cos, sin], [-sin, cos]]) + middle
     eyes_px = np.linalg.norm(straight[468] - straight[473])
     assert np.linalg.norm(back - straight, axis=1).mean() < 0.04 * eyes_px
+
+
+# what people send: every kind of photo has one outcome
+
+
+def eyes_and_lips(points):
+    """Middles of the two eyes and of the lips, and the distance of the eyes, all in pixels."""
+    right, left = points[468], points[473]
+    return right, left, points[[13, 14]].mean(axis=0), float(np.linalg.norm(left - right))
+
+
+def painted(portrait, paint):
+    image = Image.fromarray(portrait)
+    paint(ImageDraw.Draw(image), *eyes_and_lips(find_face(portrait)))
+    return np.array(image)
+
+
+def sunglasses(draw, right, left, lips, apart):
+    for x, y in (right, left):
+        box = (x - 0.4 * apart, y - 0.26 * apart, x + 0.4 * apart, y + 0.34 * apart)
+        draw.rounded_rectangle(box, 0.2 * apart, fill=(22, 20, 24), outline=(5, 5, 5), width=3)
+    draw.line((*right, *left), fill=(10, 10, 10), width=round(0.08 * apart))
+
+
+def hand(draw, right, left, lips, apart):
+    for finger in range(4):
+        y = lips[1] + (finger - 1.3) * 0.24 * apart
+        ends = (lips[0] - 0.5 * apart, y, lips[0] + 1.6 * apart, y + 0.5 * apart)
+        draw.line(ends, fill=(120, 78, 60), width=round(0.3 * apart))
+        draw.line(ends, fill=(205, 150, 125), width=round(0.24 * apart))
+        draw.circle(ends[:2], 0.12 * apart, fill=(205, 150, 125))
+
+
+def mask(draw, right, left, lips, apart):
+    x, y = lips
+    corners = [(-0.95, -0.5), (0, -0.75), (0.95, -0.5), (0.75, 0.6), (0, 0.95), (-0.75, 0.6)]
+    draw.polygon([(x + dx * apart, y + dy * apart) for dx, dy in corners], fill=(190, 215, 225))
+
+
+@pytest.mark.parametrize(
+    ("paint", "reason"), [(sunglasses, "eyes_covered"), (hand, "mouth_covered"), (mask, "mouth_covered")]
+)
+def test_covered_eyes_and_mouths_are_refused(portrait, paint, reason):
+    assert reason_of(find_face, painted(portrait, paint)) == reason
+
+
+def test_a_child_s_drawing_is_refused():
+    page = Image.new("RGB", (600, 600), "white")
+    draw = ImageDraw.Draw(page)
+    draw.ellipse((120, 100, 480, 520), outline="black", width=6, fill=(255, 224, 189))
+    for x in (230, 370):
+        draw.ellipse((x - 28, 230, x + 28, 286), outline="black", width=5, fill="white")
+        draw.ellipse((x - 9, 248, x + 9, 268), fill="black")
+    draw.line((300, 280, 285, 350, 312, 350), fill="black", width=5)
+    draw.arc((220, 340, 380, 450), 20, 160, fill="red", width=8)
+    for x in range(120, 480, 24):
+        draw.line((x, 160, x, 90), fill=(120, 70, 20), width=6)
+    assert reason_of(find_face, np.array(page)) == "drawn"
+
+
+def test_a_statue_is_a_face(portrait):
+    """Grey stone with grain: nothing tells it from a powdered face, so it is accepted and may speak."""
+    height, width = portrait.shape[:2]
+    grain = np.random.default_rng(0).normal(0, 8, (height // 3, width // 3)).astype(np.float32)
+    grain = np.array(Image.fromarray(grain).resize((width, height), Image.Resampling.BICUBIC))
+    grey = np.array(Image.fromarray(portrait).convert("L")) * 0.55 + 70 + grain
+    stone = np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    want = find_face(portrait)
+    assert np.linalg.norm(find_face(stone) - want, axis=1).mean() < 0.04 * eye_distance_px(want)
+
+
+def as_sent(portrait, change, kind="PNG", **options):
+    """What the server reads when somebody changes the portrait and sends it."""
+    return load_photo(encoded(change(Image.fromarray(portrait)), kind, **options))
+
+
+def cut_out(image):
+    """A head on nothing, as background removers make it."""
+    alpha = Image.new("L", image.size)
+    width, height = image.size
+    ImageDraw.Draw(alpha).ellipse((0.1 * width, 0, 0.9 * width, 1.2 * height), fill=255)
+    image.putalpha(alpha)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda image: image.convert("L"), "JPEG"),
+        (lambda image: image.convert("CMYK"), "JPEG"),
+        (lambda image: image.quantize(128), "GIF"),
+        (cut_out, "PNG"),
+    ],
+    ids=["black and white", "CMYK", "128 colours", "cut out"],
+)
+def test_a_portrait_in_any_colours_has_the_same_points(portrait, change, kind):
+    want = find_face(portrait)
+    points = find_face(as_sent(portrait, change, kind))
+    assert np.linalg.norm(points - want, axis=1).mean() < 0.05 * eye_distance_px(want)
+
+
+def test_a_portrait_turned_by_the_camera_has_the_same_points(portrait):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = as_sent(portrait, lambda image: image.transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif)
+    np.testing.assert_allclose(find_face(lying), find_face(portrait), atol=1)
+
+
+def test_of_an_animated_portrait_the_first_frame_speaks(portrait):
+    blank = Image.new("RGB", portrait.shape[1::-1], "white")
+    moving = as_sent(portrait, lambda image: image, "WEBP", save_all=True, append_images=[blank], lossless=True)
+    np.testing.assert_allclose(find_face(moving), find_face(portrait), atol=1)
+
+
+def test_a_head_and_shoulders_of_200_pixels_is_just_large_enough(portrait):
+    small = as_sent(portrait, lambda image: image.resize((200, 200), Image.Resampling.LANCZOS))
+    want = find_face(portrait) * 200 / portrait.shape[0]
+    assert np.linalg.norm(find_face(small) - want, axis=1).mean() < 0.05 * eye_distance_px(want)
+
+
+def test_8000_pixels_are_brought_down_and_a_square_of_them_is_refused(portrait):
+    def wide(image):
+        page = Image.new("RGB", (8000, 4000), "gray")
+        page.paste(image.resize((3600, 3600)), (2200, 200))
+        return page
+
+    photo = as_sent(portrait, wide, "JPEG", quality=80)
+    assert photo.shape == (800, 1600, 3)
+    points = find_face(photo)
+    want = (find_face(portrait) * 3600 / portrait.shape[0] + (2200, 200)) / 5
+    assert np.linalg.norm(points - want, axis=1).mean() < 0.05 * eye_distance_px(want)
+    assert reason_of(load_photo, png_header(8000, 8000)) == "too_large"

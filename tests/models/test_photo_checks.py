@@ -4,7 +4,7 @@ from PIL import Image, ImageFilter
 
 from models.errors import PhotoError
 from models.visavis.landmarks import Placement, load_net
-from models.visavis.photo_checks import check_face, eye_distance_px, light, sharpness, yaw_deg
+from models.visavis.photo_checks import check_face, check_picture, eye_distance_px, flatness, light, sharpness, yaw_deg
 
 SIDE_PX = 400
 PLACE = Placement.upright(200, 200, SIDE_PX)
@@ -30,14 +30,19 @@ def photo(contrast=1.0):
     return np.repeat(grey[..., None], 3, axis=2)
 
 
+def check(photo, points_px, place):
+    check_face(photo, points_px)
+    check_picture(photo, points_px, place)
+
+
 def reason_of(*arguments):
     with pytest.raises(PhotoError) as caught:
-        check_face(*arguments)
+        check(*arguments)
     return caught.value.reason, str(caught.value)
 
 
 def test_a_face_that_is_large_straight_lit_and_sharp_passes():
-    check_face(photo(), points(), PLACE)
+    check(photo(), points(), PLACE)
 
 
 def test_the_mean_face_looks_straight_ahead():
@@ -78,6 +83,14 @@ def test_sharpness_falls_with_blur_and_not_with_contrast():
     assert sharpness(soft, points(), PLACE) < 0.3 * sharpness(sharp, points(), PLACE)
     assert sharpness(pale, points(), PLACE) == pytest.approx(sharpness(sharp, points(), PLACE), rel=0.1)
     assert reason_of(soft, points(), PLACE)[0] == "blurred"
+
+
+def test_areas_of_one_colour_are_taken_for_a_drawing():
+    drawn = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+    assert flatness(photo(), PLACE) < 0.1
+    assert flatness(np.full((SIDE_PX, SIDE_PX, 3), 128, np.uint8), PLACE) == 1.0
+    drawn[:, :] = np.where(np.arange(SIDE_PX)[:, None, None] % 40 < 4, 20, 200)
+    assert reason_of(drawn, points(), PLACE)[0] == "drawn"
 
 
 def test_sharpness_does_not_depend_on_the_size_of_the_photo():

@@ -72,6 +72,12 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
         (["render", __file__, "missing.wav", "--out", "a.mp4"], "the sound must be a file that exists"),
         (["render", __file__, __file__, "--out", "a.avi"], "--out must end in .mp4"),
         (["render", __file__, __file__], "the following arguments are required: --out"),
+        (
+            ["render", __file__, __file__, "--out", "a.mp4", "--emotion", "hungry"],
+            "--emotion must be one of neutral, happy",
+        ),
+        (["render", __file__, __file__, "--out", "a.mp4", "--emotion", "sad=2"], "=0 to =1, got 'sad=2'"),
+        (["render", __file__, __file__, "--out", "a.mp4", "--speech-intensity", "3"], "must be 0 to 2, got 3.0"),
         (["enroll", __file__, "--out", "a.bin"], "--out must end in .safetensors"),
         (["train", "--data", "missing", "--out", "a"], "--data must be a folder that exists"),
         (["train", "--data", ".", "--out", "a", "--stage", "x"], "--stage: invalid choice: 'x'"),

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.audio import KaldiFbank128, LwsMel80, Mfcc12, Wav2LipMel80, log_mel
+from models.emotion import emotion
 from models.idle import IdleLife
 from models.rig import INDEX
 from stream.drive import Drive
@@ -87,6 +88,36 @@ def test_controls_and_idle_life_add_up_within_their_limits():
     assert float(due.controls.values[0, INDEX["headYaw"]]) == pytest.approx(want, abs=0.3)
     assert float(due.controls.values[0, INDEX["mouthSmileLeft"]]) == pytest.approx(0.5, abs=0.05)
     assert float(due.controls.values[0, INDEX["headYaw"]]) <= 20.0
+
+
+@pytest.mark.parametrize(
+    ("intensity", "gain", "lips"), [(0.0, 1.0, 0.5), (1.0, 1.0, 1.0), (2.0, 1.0, 1.5), (2.0, 2.0, 2.0)]
+)
+def test_speech_intensity_moves_the_lips_in_speech_and_nothing_in_silence(intensity, gain, lips):
+    drive = Drive(Loudness(), identity(0.5))
+    drive.targets.update(ControlUpdate({"speechIntensity": intensity, "lipGain": gain}))
+    gains = {due.pts_ms: float(due.controls.lip_gain) for due in drive.push(SOUND)}
+    assert gains[1000] == pytest.approx(lips, abs=1e-3)
+    assert gains[200] == 0.0
+
+
+def test_the_head_nods_more_in_lively_speech_and_not_at_all_in_a_mumble():
+    def sway(intensity: float) -> torch.Tensor:
+        drive = Drive(Loudness(), identity(0.5), seed=3)
+        drive.targets.update(ControlUpdate({"speechIntensity": intensity}))
+        return torch.cat([due.controls.values for due in drive.push(SOUND)])[20:28, INDEX["headYaw"]]
+
+    still = torch.stack([IdleLife(3).controls(40 * f, 0.0)[INDEX["headYaw"]] for f in range(20, 28)])
+    torch.testing.assert_close(sway(0.0), still, atol=1e-3, rtol=0)
+    torch.testing.assert_close(sway(2.0) - still, 2 * (sway(1.0) - still), atol=1e-3, rtol=0)
+    assert float((sway(1.0) - still).abs().max()) > 0.05
+
+
+def test_an_emotion_reaches_the_face_with_the_voice():
+    drive = Drive(Loudness(), identity(0.5), idle=False)
+    drive.targets.update(ControlUpdate({}, emotion="happy"))
+    last = drive.push(SOUND)[-1]
+    torch.testing.assert_close(last.controls.values[0], emotion("happy"), atol=1e-3, rtol=0)
 
 
 def test_without_idle_life_and_controls_the_person_is_at_rest():

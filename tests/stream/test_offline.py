@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.emotion import emotion
 from models.system import IdentityState
-from stream.config import RenderConfig
+from stream.config import RenderConfig, parse_emotion
 from stream.errors import SoundError
 from stream.offline import render
 from tests.stream.fakes import tone
@@ -113,3 +114,24 @@ def test_pictures_alone_are_no_sound(tmp_path, identity):
         film.mux(stream.encode(None))
     with pytest.raises(SoundError, match="no sound in it"):
         render(config(tmp_path, tmp_path / "mute.mp4"), TintSystem(), identity)
+
+
+class Moods(TintSystem):
+    """Draws as `TintSystem` and keeps the controls."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def step(self, identities, features, controls, state):
+        self.seen.append(controls)
+        return super().step(identities, features, controls, state)
+
+
+def test_emotion_and_speech_intensity_reach_every_frame(tmp_path, identity):
+    wav = write_wav(tmp_path / "in.wav", tone(1.0))
+    system = Moods()
+    chosen = config(tmp_path, wav, idle=False, emotion=parse_emotion("happy=0.5"), speech_intensity=2.0)
+    render(chosen, system, identity)
+    torch.testing.assert_close(system.seen[-2].values[0], emotion("happy", 0.5), atol=0.01, rtol=0)
+    assert float(system.seen[12].lip_gain) == pytest.approx(1.5, abs=0.01)

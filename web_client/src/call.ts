@@ -1,4 +1,5 @@
 /** From Start to Stop: the microphone, and one session after another while the connection drops. */
+import type { ControlValues } from "./control";
 import { errorText, SessionError } from "./errors";
 import type { ShownFrame } from "./frames";
 import { Measurement } from "./measurement";
@@ -47,7 +48,7 @@ const SAMPLE_EVERY_MS = milli(250);
 export class Call {
   readonly #env: CallEnvironment;
   readonly #listener: CallListener;
-  readonly #controls = new Map<string, number>();
+  readonly #controls = new Map<string, number | string>();
   #running: AbortController | null = null;
   #choice: CallChoice | null = null;
   #session: Session | null = null;
@@ -105,8 +106,8 @@ export class Call {
     this.#session?.control.send({ t: "lookahead", ms: lookaheadMs });
   }
 
-  /** Rig controls, kept for later sessions too; see `ControlChannel.setControls`. */
-  setControls(values: Readonly<Record<string, number>>): void {
+  /** Controls, kept for later sessions too; see `ControlChannel.setControls`. */
+  setControls(values: ControlValues): void {
     for (const [name, value] of Object.entries(values)) this.#controls.set(name, value);
     this.#session?.control.setControls(values);
   }

@@ -52,6 +52,13 @@ test("only what changed is sent", () => {
   expect(channel.sent.at(-1)).toEqual({ t: "controls", values: { headRoll: 3 } });
 });
 
+test("an emotion goes by its name, beside numbers", () => {
+  const { channel, control } = open();
+  channel.open();
+  control.setControls({ emotion: "happy", emotionIntensity: 0.6 });
+  expect(channel.sent).toEqual([{ t: "controls", values: { emotion: "happy", emotionIntensity: 0.6 } }]);
+});
+
 test("messages are heard until the signal aborts, and garbage is passed over", () => {
   const { channel, end, got, timer, control } = open();
   channel.open();

@@ -5,6 +5,9 @@ import { decodeMessage, encodeMessage, type ClientMessage, type ServerMessage } 
 /** Sliders fire on every pixel of movement; the server smooths over 80 ms, so a message each 40 ms loses nothing. */
 const CONTROLS_EVERY_MS = milli(40);
 
+/** Control values by name: numbers, and a name for `emotion`. */
+export type ControlValues = Readonly<Record<string, number | string>>;
+
 export interface Timer {
   /** Call `action` after `delay`; returns what cancels it. */
   after(delay: Milli, action: () => void): () => void;
@@ -13,7 +16,7 @@ export interface Timer {
 export class ControlChannel {
   readonly #channel: RTCDataChannel;
   readonly #timer: Timer;
-  readonly #values = new Map<string, number>();
+  readonly #values = new Map<string, number | string>();
   readonly #changed = new Set<string>();
   #cancelFlush: (() => void) | null = null;
 
@@ -40,10 +43,11 @@ export class ControlChannel {
   }
 
   /**
-   * Set rig controls to targets that stay until changed: ARKit names 0 to 1, angles in degrees, `lipGain` 0 to 2.
+   * Set controls to targets that stay until changed: ARKit names 0 to 1, angles in degrees, `lipGain` and
+   * `speechIntensity` 0 to 2, `emotion` by name with `emotionIntensity` 0 to 1.
    * May be called at any time and rate; the newest values are sent, at most 25 times a second.
    */
-  setControls(values: Readonly<Record<string, number>>): void {
+  setControls(values: ControlValues): void {
     for (const [name, value] of Object.entries(values)) {
       if (this.#values.get(name) === value) continue;
       this.#values.set(name, value);
@@ -55,7 +59,7 @@ export class ControlChannel {
   #flush(): void {
     this.#cancelFlush = null;
     if (this.#changed.size === 0 || this.#channel.readyState !== "open") return;
-    const values: Record<string, number> = {};
+    const values: Record<string, number | string> = {};
     for (const name of this.#changed) values[name] = this.#values.get(name) ?? 0;
     this.#changed.clear();
     this.send({ t: "controls", values });

@@ -18,13 +18,19 @@ test("limits are the rig's", () => {
   const limits = Object.fromEntries(SLIDERS.map(({ id, min, max }) => [id, [min, max]]));
   expect(limits).toEqual({
     ...{ yaw: [-20, 20], pitch: [-15, 15], roll: [-20, 20], "gaze-yaw": [-25, 25], "gaze-pitch": [-20, 20] },
-    ...{ blink: [0, 1], smile: [0, 1], "lip-gain": [0, 2] },
+    ...{ blink: [0, 1], smile: [0, 1], "lip-gain": [0, 2], speech: [0, 2], emotion: [0, 1] },
   });
 });
 
-test("a system's missing controls switch sliders off, lip gain never", () => {
+test("a system's missing controls switch sliders off, the stream's own dials never", () => {
   const controls = new Set(["headYaw", "eyeBlinkLeft"]);
-  expect(SLIDERS.filter((s) => usable(s, controls)).map(({ id }) => id)).toEqual(["yaw", "blink", "lip-gain"]);
+  expect(SLIDERS.filter((s) => usable(s, controls)).map(({ id }) => id)).toEqual([
+    "yaw",
+    "blink",
+    "lip-gain",
+    "speech",
+    "emotion",
+  ]);
 });
 
 test("values read as a person says them", () => {

@@ -21,6 +21,24 @@ const shape = (id: string, label: string, controls: readonly string[]): Slider =
   return { id, label, ends: NO_ENDS, min: 0, max: 1, step: 0.01, rest: 0, unit: "%", controls };
 };
 
+const gain = (id: string, label: string, control: string): Slider => {
+  return { id, label, ends: NO_ENDS, min: 0, max: 2, step: 0.05, rest: 1, unit: "×", controls: [control] };
+};
+
+/** The stream's own dials: they work with every system. */
+const DIALS: ReadonlySet<string> = new Set(["lipGain", "speechIntensity", "emotionIntensity"]);
+
+/** Names as in the server's `models/emotion.py`, and what the page calls them; the first is rest. */
+export const EMOTIONS: readonly (readonly [string, string])[] = [
+  ["neutral", "Neutral"],
+  ["happy", "Happy"],
+  ["sad", "Sad"],
+  ["angry", "Angry"],
+  ["afraid", "Afraid"],
+  ["surprised", "Surprised"],
+  ["disgusted", "Disgusted"],
+];
+
 /** Names and limits as in the server's rig; angles as the viewer sees them. */
 export const SLIDERS: readonly Slider[] = [
   angle("yaw", "Turn", ["left", "right"], 20, "headYaw"),
@@ -30,10 +48,9 @@ export const SLIDERS: readonly Slider[] = [
   angle("gaze-pitch", "Gaze height", ["down", "up"], 20, "gazePitch"),
   shape("blink", "Close eyes", ["eyeBlinkLeft", "eyeBlinkRight"]),
   shape("smile", "Smile", ["mouthSmileLeft", "mouthSmileRight"]),
-  {
-    ...{ id: "lip-gain", label: "Lip movement", ends: NO_ENDS, min: 0, max: 2, step: 0.05, rest: 1 },
-    ...{ unit: "×", controls: ["lipGain"] },
-  },
+  gain("lip-gain", "Lip movement", "lipGain"),
+  gain("speech", "Liveliness", "speechIntensity"),
+  { ...shape("emotion", "Emotion strength", ["emotionIntensity"]), rest: 1 },
 ];
 
 /** The message values for a slider at `value`. */
@@ -41,9 +58,9 @@ export function controlValues(slider: Slider, value: number): Record<string, num
   return Object.fromEntries(slider.controls.map((name) => [name, value]));
 }
 
-/** The sliders that a system obeys; `lipGain` is the stream's own and works with every system. */
+/** Whether a system obeys a slider. */
 export function usable(slider: Slider, controls: ReadonlySet<string>): boolean {
-  return controls.size === 0 || slider.controls.some((name) => name === "lipGain" || controls.has(name));
+  return controls.size === 0 || slider.controls.some((name) => DIALS.has(name) || controls.has(name));
 }
 
 export function valueText(slider: Slider, value: number): string {

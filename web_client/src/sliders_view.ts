@@ -1,13 +1,17 @@
-/** The sliders of the page. */
+/** The sliders of the page and the choice of an emotion above them. */
+import type { ControlValues } from "./control";
 import { byId, make } from "./dom";
-import { controlValues, SLIDERS, usable, valueText, type Slider } from "./sliders";
+import { controlValues, EMOTIONS, SLIDERS, usable, valueText, type Slider } from "./sliders";
 
 export class SlidersView {
   readonly #inputs = new Map<Slider, { input: HTMLInputElement; output: HTMLOutputElement }>();
-  readonly #onChange: (values: Record<string, number>) => void;
+  readonly #emotion = byId("emotion", HTMLSelectElement);
+  readonly #onChange: (values: ControlValues) => void;
 
-  constructor(onChange: (values: Record<string, number>) => void) {
+  constructor(onChange: (values: ControlValues) => void) {
     this.#onChange = onChange;
+    this.#emotion.append(...EMOTIONS.map(([name, label]) => new Option(label, name)));
+    this.#emotion.addEventListener("change", () => this.#onChange({ emotion: this.#emotion.value }));
     const home = byId("sliders", HTMLDivElement);
     for (const slider of SLIDERS) home.append(this.#make(slider));
     byId("reset", HTMLButtonElement).addEventListener("click", () => this.#reset());
@@ -39,6 +43,8 @@ export class SlidersView {
   }
 
   #reset(): void {
+    this.#emotion.selectedIndex = 0;
+    this.#onChange({ emotion: this.#emotion.value });
     for (const slider of this.#inputs.keys()) this.#set(slider, slider.rest);
   }
 

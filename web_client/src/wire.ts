@@ -9,7 +9,7 @@ import type { HelloRecord } from "./probe_hook";
 export type Fields = Readonly<Record<string, unknown>>;
 
 export type ClientMessage =
-  | { t: "controls"; values: Readonly<Record<string, number>>; pts_ms?: number }
+  | { t: "controls"; values: Readonly<Record<string, number | string>>; pts_ms?: number }
   | { t: "identity"; id: string }
   | { t: "interrupt" }
   | { t: "lookahead"; ms: number }
