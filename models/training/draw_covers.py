@@ -49,7 +49,7 @@ class Sketch:
     def mask(self, blur: float = 0.004) -> Mask:
         """What was drawn, with edges as soft as a lens makes them."""
         soft = self._image.filter(ImageFilter.GaussianBlur(blur * self.side_px))
-        return np.asarray(soft, np.float32) / 255
+        return np.asarray(soft, np.float32) / np.float32(255)
 
 
 def shares(mask: Mask, points: NDArray[np.float32]) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def hand(draw: Draw, face: Pixels, points: NDArray[np.float32], target: Spot, sk
         far = tuple(t + a * width * 0.48 for t, a in zip(end, across, strict=True))
         seams.bar((edge[0], edge[1]), (far[0], far[1]), 0.008)
     mask = whole.mask(draw.uniform(0.002, 0.012))
-    shadow = 1 - draw.uniform(0.1, 0.5) * _moved(whole.mask(0.03), draw)[..., None]
+    shadow = 1 - np.float32(draw.uniform(0.1, 0.5)) * _moved(whole.mask(0.03), draw)[..., None]
     face = _over(face * shadow, skin * draw.uniform(0.75, 1.15), mask)
     return _over(face, face * draw.uniform(0.3, 0.8), seams.mask(0.008) * mask), mask
 
@@ -206,7 +206,7 @@ def _stuff(draw: Draw, face: Pixels, other: Pixels) -> Pixels:
         side = face.shape[0]
         x, y = draw.integers(0, side // 2, 2)
         piece = Image.fromarray((other[y : y + side // 2, x : x + side // 2] * 255).astype(np.uint8))
-        return np.asarray(piece.resize((side, side)), np.float32) / 255
+        return np.asarray(piece.resize((side, side)), np.float32) / np.float32(255)
     shade = np.linspace(draw.uniform(0.5, 1), draw.uniform(0.5, 1), face.shape[0])[None, :, None]
     colour = draw.uniform(0, 1, 3) if draw.random() < 0.4 else np.full(3, draw.choice([0.05, 0.15, 0.9, 1.0]))
     return np.broadcast_to(colour * shade, face.shape).astype(np.float32)
@@ -266,6 +266,6 @@ def cover(draw: Draw, face: Pixels, points: NDArray[np.float32], other: Pixels) 
     Returns:
         The new crop and its labels for eyes and mouth, see `verdicts`.
     """
-    kinds, weights = zip(*_COVERS, strict=True)
-    drawn, mask = kinds[int(draw.choice(len(kinds), p=weights))](draw, face, points, other)
+    kind, _ = _COVERS[int(draw.choice(len(_COVERS), p=[share for _, share in _COVERS]))]
+    drawn, mask = kind(draw, face, points, other)
     return drawn, verdicts(mask, points)

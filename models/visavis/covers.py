@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.errors import PhotoError
+from models.errors import PhotoError, PhotoReason
 from models.visavis.landmarks import Placement, cut
 
 LOOK_PX: Final = 64
@@ -20,9 +20,15 @@ MAX_BELIEF: Final = 0.5
 """Of portraits never trained on: 2 of 298 clear ones refused, 101 of 117 covered eyes, 8 of 26 covered mouths."""
 WEIGHTS: Final = Path(__file__).parent / "weights" / "covers.safetensors"
 
-_ADVICE: Final = {
-    "eyes": "the eyes are covered: take off sunglasses, move hands and hair away, send a photo that shows both eyes",
-    "mouth": "the mouth is covered: take off a mask, move hands and things away, send a photo that shows the lips",
+_ADVICE: Final[dict[str, tuple[PhotoReason, str]]] = {
+    "eyes": (
+        "eyes_covered",
+        "the eyes are covered: take off sunglasses, move hands and hair away, send a photo that shows both eyes",
+    ),
+    "mouth": (
+        "mouth_covered",
+        "the mouth is covered: take off a mask, move hands and things away, send a photo that shows the lips",
+    ),
 }
 
 
@@ -93,4 +99,4 @@ def check_uncovered(photo: NDArray[np.uint8], place: Placement) -> None:
     """
     for part, belief in zip(PARTS, covered(load_cover_net(), cut(photo, place))[0].tolist(), strict=True):
         if belief > MAX_BELIEF:
-            raise PhotoError(f"{part}_covered", _ADVICE[part])
+            raise PhotoError(*_ADVICE[part])
