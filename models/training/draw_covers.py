@@ -151,7 +151,7 @@ def hand(draw: Draw, face: Pixels, points: NDArray[np.float32], target: Spot, sk
     mask = whole.mask(draw.uniform(0.002, 0.012))
     shadow = 1 - np.float32(draw.uniform(0.1, 0.5)) * _moved(whole.mask(0.03), draw)[..., None]
     face = _over(face * shadow, skin * draw.uniform(0.75, 1.15), mask)
-    return _over(face, face * draw.uniform(0.3, 0.8), seams.mask(0.008) * mask), mask
+    return _over(face, face * np.float32(draw.uniform(0.3, 0.8)), seams.mask(0.008) * mask), mask
 
 
 def mask_of_cloth(draw: Draw, face: Pixels, points: NDArray[np.float32], stuff: Pixels) -> tuple[Pixels, Mask]:
