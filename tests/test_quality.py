@@ -11,6 +11,7 @@ from benchmarks.quality.meter import FaceMeter
 from benchmarks.quality.page import Chapter, Curve, Line, Table, page
 from benchmarks.quality.similarity import psnr_db, ssim
 from benchmarks.quality.speech import flicker, measure_speech
+from benchmarks.quality.teeth import drift_px
 from benchmarks.quality.truth import measure_truth
 from models.rig import vector
 from models.training.phones import Phone
@@ -163,6 +164,19 @@ def test_flicker_is_the_deviation_over_time_of_the_upper_corners_alone():
     assert flicker([still, moving]) == 0.0
     lighter = np.minimum(still, 253) + np.uint8(2)
     assert flicker([np.minimum(still, 253), lighter]) == pytest.approx(1.0)
+
+
+def test_teeth_that_drift_by_half_a_pixel_are_seen_to_and_flat_ones_not_at_all():
+    rows, columns = np.mgrid[0:40, 0:60]
+
+    def teeth(right_px, down_px, light=1.0):
+        wave = np.sin((columns - right_px) / 2.5) + np.cos((rows - down_px) / 2.0)
+        return (light * (120 + 40 * wave)).round().astype(np.uint8)[..., None].repeat(3, axis=2)
+
+    box = (10, 10, 50, 30)
+    assert drift_px([teeth(0, 0), teeth(0.3, 0.4), teeth(0.6, 0.8)], box) == pytest.approx(0.5, abs=0.06)
+    assert drift_px([teeth(0, 0), teeth(0, 0, light=0.9)], box) == pytest.approx(0.0, abs=0.05)
+    assert drift_px([flat(120, side=60), flat(120, side=60)], box) is None
 
 
 @pytest.fixture(scope="module")

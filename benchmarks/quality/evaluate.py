@@ -21,6 +21,7 @@ from benchmarks.quality.meter import FaceMeter, Picture
 from benchmarks.quality.page import Chapter, page
 from benchmarks.quality.report import FaceReport, face_chapter, overview, truth_chapter
 from benchmarks.quality.speech import film, load_clips, measure_silence, measure_speech
+from benchmarks.quality.teeth import measure_swim
 from benchmarks.quality.truth import measure_truth
 from models.errors import ModelError
 from models.registry import load_system
@@ -123,13 +124,14 @@ def _measure(
     said = _shown(film(system, identity, clips[0], SHOWN_MS)) if clips else [puppet.pose(**OPEN)]
     say("controls")
     controls = measure_controls(puppet, meter)
+    swim = measure_swim(puppet, meter)
     say("silence")
     silence = measure_silence(system, identity, meter)
     likeness = measure_likeness(view, rest, [*poses[-2:], *said], meter, args.recogniser)
     say("speech")
     speech = [measure_speech(system, identity, meter, clips, ms, expert) for ms in args.lookahead_ms if clips]
     framed, _ = view.framed(meter.rest.points_px[0], rest.shape[0])
-    report = FaceReport(path.name, enrolled_s, controls, silence, likeness, speech)
+    report = FaceReport(path.name, enrolled_s, controls, silence, likeness, swim, speech)
     return report, [[framed, *said], [rest, *poses]]
 
 

@@ -22,13 +22,14 @@ WELL_AHEAD_MS: Final = 80
 
 @dataclass(frozen=True)
 class FaceReport:
-    """Everything measured on one photo; see the parts for what their numbers mean."""
+    """Everything measured on one photo; see the parts (and `measure_swim`) for what their numbers mean."""
 
     photo: str
     enrolled_s: float
     controls: ControlReport
     silence: SilenceReport
     likeness: LikenessReport
+    teeth_swim: float | None
     speech: list[SpeechReport]
 
 
@@ -100,6 +101,7 @@ def lines(report: FaceReport) -> list[Line]:
         Line("flicker of the background in silence, levels", report.silence.flicker_levels, most=1.0),
         Line("mouth's sharpness against the photo's, share", report.likeness.mouth_sharpness, least=0.7),
         Line("distance to the photo by the recogniser", report.likeness.distance, most=0.3),
+        Line("teeth drift as the jaw opens, % of mouth's width", report.teeth_swim),
         *(line for said in report.speech for line in _spoken(said)),
     ]
 
