@@ -12,7 +12,7 @@ from benchmarks.quality.page import Chapter, Curve, Line, Table, page
 from benchmarks.quality.similarity import psnr_db, ssim
 from benchmarks.quality.speech import flicker, measure_speech
 from benchmarks.quality.teeth import drift_px
-from benchmarks.quality.truth import measure_truth
+from benchmarks.quality.truth import NoPairsError, measure_truth
 from models.rig import vector
 from models.training.phones import Phone
 from models.training.speech_clips import Clip, to_16_khz
@@ -213,7 +213,7 @@ def test_the_truth_table_tells_the_model_from_a_warp_and_from_the_photo(system, 
 def test_pairs_without_a_held_out_person_are_refused(system, pairs, tmp_path):
     with np.load(pairs / "pairs-000.npz") as file:
         np.savez(tmp_path / "pairs-000.npz", **{**file, "held_out": np.array([False])})
-    with pytest.raises(ValueError, match="held-out persons"):
+    with pytest.raises(NoPairsError, match="held-out persons"):
         measure_truth(system, tmp_path, None)
 
 

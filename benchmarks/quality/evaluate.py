@@ -22,7 +22,7 @@ from benchmarks.quality.page import Chapter, page
 from benchmarks.quality.report import FaceReport, face_chapter, overview, truth_chapter
 from benchmarks.quality.speech import film, load_clips, measure_silence, measure_speech
 from benchmarks.quality.teeth import measure_swim
-from benchmarks.quality.truth import measure_truth
+from benchmarks.quality.truth import NoPairsError, measure_truth
 from models.errors import ModelError
 from models.registry import load_system
 from models.system import IdentityState, System
@@ -56,7 +56,7 @@ def evaluate(args: argparse.Namespace) -> int:
         truth = None
         if args.pairs and isinstance(system, Visavis):
             truth = measure_truth(system, args.pairs, args.squeezenet, args.persons)
-    except (SoundError, ValueError) as error:
+    except (SoundError, NoPairsError) as error:
         return _wrong(str(error))
     expert = SyncExpert.load(args.sync_expert) if args.sync_expert else None
     reports, chapters, refused = _faces(system, paths, clips, expert, args)

@@ -18,7 +18,7 @@ MOST_MS: Final = 200
 MISSED: Final = ' class="missed"'
 _STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem}
 table{border-collapse:collapse}td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #8884}
-th:first-child,td:first-child{text-align:left}.missed{color:#b00}img{max-width:100%}svg{margin-right:.5rem}
+th:first-child,td:first-child{text-align:left}.missed{color:#b00}p{overflow-x:auto}svg{margin-right:.5rem}
 :root{color-scheme:light dark}"""
 
 
@@ -117,7 +117,7 @@ def _row(cells: Sequence[str | float | None], *, missed: bool = False) -> str:
 
 def _strip(pictures: Sequence[Picture]) -> str:
     out = io.BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(out, "JPEG", quality=90)
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(out, "JPEG", quality=95)
     data = base64.b64encode(out.getvalue()).decode()
     return f'<p><img alt="" src="data:image/jpeg;base64,{data}"></p>'
 

@@ -37,6 +37,16 @@ _FOREHEAD: Final = 0.3  # of the height from brow to chin: what the 68 points le
 _ROUND_MOUTH: Final = 0.35  # of its width: what is looked at around the mouth
 
 
+class NoPairsError(ValueError):
+    """A folder holds no re-rendered states of held-out persons."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return f"got {self.folder} without any held-out persons, want what `python -m models.training.pairs` wrote"
+
+
 @dataclass(frozen=True)
 class Score:
     """How near pictures are to the truth over one area.
@@ -95,12 +105,12 @@ def measure_truth(
         persons: Look at no more persons.
 
     Raises:
-        ValueError: If the folder holds no pairs of held-out persons.
+        NoPairsError: If the folder holds no pairs of held-out persons.
     """
     held_out = PairSet(folder, held_out=True)
     chosen = [i for i in range(len(held_out)) if held_out.sets[i] != VIDEO][:persons]
     if not chosen:
-        raise ValueError(f"--pairs must hold pairs of held-out persons (models.training.pairs), got none in {folder}")
+        raise NoPairsError(folder)
     features = SqueezeFeatures.load(squeezenet) if squeezenet else None
     scores: dict[tuple[Candidate, Area], list[Score]] = {}
     strips: list[list[Picture]] = []
