@@ -115,7 +115,7 @@ def measure_truth(
     scores: dict[tuple[Candidate, Area], list[Score]] = {}
     strips: list[list[Picture]] = []
     rig = Rig.load()
-    for person in tqdm(chosen, unit="person", desc="truth"):
+    for person in tqdm(chosen, unit="person", desc="truth", disable=None):
         pairs = list(_pairs(system, rig, held_out, person))
         for pair in pairs:
             for key, score in _judge(pair, features).items():

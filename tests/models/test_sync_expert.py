@@ -89,21 +89,21 @@ def test_a_mouth_is_cut_alike_wherever_the_head_is():
 
 
 def test_learning_sees_other_light_and_voices_but_the_same_moment():
-    random = np.random.default_rng(0)
-    mouths, mel = draw([clip()], 4, 30, random)
+    mouths, mel = draw([clip(30)], 4, 30, np.random.default_rng(0))
     assert mouths.shape == (4, 30, SEEN_PX, SEEN_PX)
     assert mel.shape == (4, 120, BANDS)
-    # levels rise from frame to frame in pictures, and where they begin the sound begins
-    rising = mouths.mean((2, 3)).diff(dim=1)
-    assert (rising > 0).float().mean() > 0.8
+    # levels rise from frame to frame in pictures and in sound
+    assert (mouths.mean((2, 3)).diff(dim=1) > 0).float().mean() > 0.8
+    assert (mel[:, ::4].mean(2).diff(dim=1) > 0).float().mean() > 0.8
     assert (mouths[0] - mouths[1]).abs().mean() > 0.005
+    assert (mel[0] - mel[1]).abs().mean() > 0.005
 
 
 def test_the_loss_is_least_where_pictures_and_sounds_agree():
     torch.manual_seed(0)
     seen = F.normalize(torch.randn(2, 20, 128), dim=-1)
     matched, off_by_one, strange = loss_of(seen, seen), loss_of(seen, seen.roll(1, 1)), loss_of(seen, seen.roll(7, 1))
-    assert matched < off_by_one < strange
+    assert matched < off_by_one - 1.0 < strange - 2.0  # one frame off is half right
 
 
 def test_a_run_goes_on_from_its_checkpoint_and_its_weights_load(tmp_path):
