@@ -26,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sync-expert", type=Path, metavar="FILE", help="weights of models.training.train_sync")
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="re-rendered truth (models.training.pairs)")
     parser.add_argument("--persons", type=int, metavar="N", help="look at no more persons of the pairs")
-    parser.add_argument("--squeezenet", type=Path, metavar="FILE", help="SqueezeNet 1.1 (HDF5), for feature distance")
+    parser.add_argument(
+        "--squeezenet",
+        type=Path,
+        metavar="FILE",
+        help="SqueezeNet 1.1 (HDF5; train extra), for feature distance",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a page with plots and strips (HTML)")
     parser.add_argument("--json", metavar="FILE", help="write everything as JSON; - writes it to standard output")
 
