@@ -5,14 +5,16 @@ import pytest
 from PIL import Image
 
 from benchmarks.faces import IDENTITIES_DIR, demo_photos
-from benchmarks.quality.controls import SWEEPS, Puppet, Sweep, leaks_of, measure_controls
+from benchmarks.quality.controls import SWEEPS, ControlReport, Puppet, Sweep, leaks_of, measure_controls
 from benchmarks.quality.landmark_warp import warp
+from benchmarks.quality.likeness import LikenessReport
 from benchmarks.quality.meter import FaceMeter
 from benchmarks.quality.page import Chapter, Curve, Line, Table, page
+from benchmarks.quality.report import FaceReport, overview, truth_chapter
 from benchmarks.quality.similarity import psnr_db, ssim
-from benchmarks.quality.speech import flicker, measure_speech
+from benchmarks.quality.speech import SilenceReport, SpeechReport, flicker, measure_speech
 from benchmarks.quality.teeth import drift_px
-from benchmarks.quality.truth import NoPairsError, measure_truth
+from benchmarks.quality.truth import NoPairsError, Score, TruthReport, measure_truth
 from models.rig import vector
 from models.training.phones import Phone
 from models.training.speech_clips import Clip, to_16_khz
@@ -115,6 +117,44 @@ def test_lips_open_for_a_vowel_and_close_for_an_m(system, identity, meter):
     assert report.closures == 1
     assert report.open_reference > 0.01
     assert report.vowels_closed_share == 0.0
+
+
+def report_of(name, yaw_error_deg, closed_share, offsets_frames):
+    sweeps = [Sweep("headYaw", [15], [14], yaw_error_deg), Sweep("blink", [1.0], [0.9], 0.1)]
+    said = SpeechReport(80, 10, closed_share, 0.0, 0.05, 0.5, offsets_frames, [1.0, 3.0], 0.5)
+    return FaceReport(
+        name,
+        0.5,
+        ControlReport(sweeps, {"headYaw": {"lips": 0.05}}),
+        SilenceReport(0.01, 0.001, 0.1),
+        LikenessReport(0.8, None),
+        None,
+        [said],
+    )
+
+
+def test_the_overview_is_the_mean_over_photos_and_counts_those_that_miss_a_bar():
+    whole = overview([report_of("a", 1.0, 0.95, [0, 2]), report_of("b", 4.0, 0.85, [0, 1])])
+    rows = {row[0]: row[1:] for row in whole.tables[0].rows}
+    assert rows["headYaw: mean error, degrees"] == (2.5, "at most 2", "1 of 2")
+    assert rows["blink closes the eyes by, share"] == (0.9, "at least 0.8", "0 of 2")
+    assert rows["closed on p b m at 80 ms, share of 10"] == (pytest.approx(0.9), "at least 0.9", "1 of 2")
+    assert rows["distance to the photo by the recogniser"] == (None, "at most 0.3", "0 of 2")
+    by_name = {curve.name: list(curve.values) for curve in whole.curves}
+    assert by_name["mean offset, frames"] == [0.75]
+    assert by_name["sync confidence"] == [2.0]
+
+
+def test_the_truth_chapter_has_a_row_for_each_candidate_and_area_in_the_order_of_its_heads():
+    score = Score(0.9, 30.0, 1.5, None)
+    scores = {name: {"face": score, "mouth": score} for name in ("model", "landmark warp", "photo itself")}
+    ahead = {"face": {"ssim": 1.0, "psnr_db": 0.9, "landmarks": 0.8}, "mouth": {"ssim": 0.7}}
+    chapter = truth_chapter(TruthReport(3, 12, 256, scores, ahead), [])
+    rows = chapter.tables[0].rows
+    assert [row[0] for row in rows][:2] == ["face: model", "face: landmark warp"]
+    assert rows[0][1:] == (0.9, 30.0, 1.5, None)
+    assert rows[3] == ("face: model ahead of both, share of pairs", 1.0, 0.9, 0.8, None)
+    assert len(rows) == 8
 
 
 def flat(level, side=16):

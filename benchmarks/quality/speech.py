@@ -13,7 +13,7 @@ from models.system import FPS, SAMPLE_RATE_HZ, IdentityState, System
 from models.training.phones import Phone
 from models.training.speech_clips import Clip, read_clips
 from models.training.speech_score import CLOSED_SHARE, lowest
-from models.training.sync_expert import Sync, SyncExpert, mel_of, mouths_of
+from models.training.sync_expert import LEAST_FRAMES, Sync, SyncExpert, mel_of, mouths_of
 from models.training.visemes import CLOSED
 from stream.drive import Drive
 from stream.identities import to_picture
@@ -54,7 +54,8 @@ class SpeechReport:
         vowels_closed_share: The same for vowels without 40 ms at either end; they should not close: lower is better.
         open_reference: 95th percentile of the gap beyond rest, as a share of the face's height.
         flicker_levels: See `flicker`; mean over the clips.
-        offset_frames: How late the sync expert finds the lips of each clip; empty without an expert.
+        offset_frames: How late the sync expert finds the lips of each clip; without those under 1.6 s;
+            empty without an expert.
         confidence: How sure it is, for each clip.
         in_sync_share: Share of the clips with an offset of one frame at most.
     """
@@ -80,7 +81,7 @@ def load_clips(path: Path) -> list[Clip]:
         return read_clips(path)
     from stream.offline import read_sound
 
-    return [Clip((read_sound(path) * 32767.0).astype(np.int16), ())]
+    return [Clip((read_sound(path).clip(-1.0, 1.0) * 32767.0).astype(np.int16), ())]
 
 
 def film(system: System, identity: IdentityState, clip: Clip, lookahead_ms: int) -> list[Picture]:
@@ -130,7 +131,7 @@ def measure_speech(
         pictures = film(system, identity, clip, lookahead_ms)
         seen = meter.look(pictures)
         gaps.append(seen.lip_gap - still)
-        if expert is not None:
+        if expert is not None and len(pictures) >= LEAST_FRAMES:
             mouths = mouths_of(pictures, seen.points_px)
             syncs.append(expert.judge(mouths, mel_of(samples(clip), len(pictures))))
         flickers.append(flicker(pictures))

@@ -27,6 +27,8 @@ SEEN_PX: Final = 56
 """What the net looks at: the middle of a mouth crop; the border is for the trainer's shifts."""
 REACH: Final = 15
 """Offsets looked at, in frames to either side."""
+LEAST_FRAMES: Final = 40
+"""A clip must last so long to be judged: at the farthest offset some twenty frames are left to compare."""
 
 STILL: Final = (33, 133, 362, 263, 168, 197, 5, 4, 2, 97, 326)  # corners of the eyes, nose: what speech does not move
 _EMBEDDING: Final = 128
@@ -118,9 +120,14 @@ class SyncExpert(nn.Module):
         """Find the offset of a clip.
 
         Args:
-            mouths: What `mouths_of` gave, [T, MOUTH_PX, MOUTH_PX]; some two seconds at least.
+            mouths: What `mouths_of` gave, [T, MOUTH_PX, MOUTH_PX].
             mel: What `mel_of` gave, [4 T, 80].
+
+        Raises:
+            ValueError: If the clip is shorter than `LEAST_FRAMES`.
         """
+        if len(mouths) < LEAST_FRAMES:
+            raise ValueError(f"got a clip of {len(mouths)} frames, want at least {LEAST_FRAMES}: leave it out")
         seen = self.see(middle(torch.from_numpy(mouths).float() / 255.0)[None])[0]
         heard = self.hear(torch.from_numpy(mel)[None])[0]
         apart = torch.cdist(seen, heard)

@@ -42,6 +42,12 @@ def test_lips_that_are_late_have_a_positive_offset(late):
     assert len(found.distances) == 31
 
 
+def test_a_clip_too_short_to_be_shifted_is_refused():
+    whole = clip()
+    with pytest.raises(ValueError, match="39 frames, want at least 40"):
+        KnowsTheFrame().judge(whole.mouths[:39], whole.mel[:156])
+
+
 def test_the_offset_test_shifts_as_it_says():
     found = offset_test(KnowsTheFrame(), [clip()])
     assert (found.trials, found.exact, found.within_one) == (11, 1.0, 1.0)
