@@ -7,7 +7,7 @@ from PIL import Image
 from benchmarks.faces import IDENTITIES_DIR, demo_photos
 from benchmarks.quality.controls import SWEEPS, ControlReport, Puppet, Sweep, leaks_of, measure_controls
 from benchmarks.quality.landmark_warp import warp
-from benchmarks.quality.likeness import LikenessReport
+from benchmarks.quality.likeness import LikenessReport, PhotoView
 from benchmarks.quality.meter import FaceMeter
 from benchmarks.quality.page import Chapter, Curve, Line, Table, page
 from benchmarks.quality.report import FaceReport, overview, truth_chapter
@@ -195,6 +195,17 @@ def test_a_landmark_warp_moves_what_lies_at_the_landmarks_and_leaves_the_edge():
     assert abs(columns.mean() + 0.5 - 28.0) < 1.0
     assert abs(rows.mean() + 0.5 - 36.0) < 1.0
     assert np.array_equal(warp(photo, points, points), photo)
+
+
+def test_a_photo_is_framed_where_the_points_ask_and_stays_sharp():
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    photo = Image.fromarray(noise).resize((400, 400), Image.Resampling.BICUBIC)
+    points = np.array([[100.0, 100.0], [300.0, 110.0], [200.0, 320.0]])
+    frame, there = PhotoView(np.asarray(photo), points).framed((points - 50) / 2.5, 120)
+    np.testing.assert_allclose(there, (points - 50) / 2.5, atol=1e-6)
+    wanted = np.asarray(photo.resize((120, 120), Image.Resampling.LANCZOS, box=(50, 50, 350, 350))).astype(float)
+    assert np.abs(frame - wanted).mean() < 4.0
+    assert 0.97 < np.diff(frame.astype(float), axis=1).std() / np.diff(wanted, axis=1).std() < 1.02
 
 
 def test_flicker_is_the_deviation_over_time_of_the_upper_corners_alone():

@@ -119,7 +119,7 @@ def _measure(
     enrolled_s = time.perf_counter() - started_s
     puppet = Puppet(system, identity)
     rest = puppet.pose()
-    meter, view = FaceMeter(rest), PhotoView(photo)
+    meter, view = FaceMeter(rest), PhotoView.of(photo)
     poses = [puppet.pose(**command(*pose)) for pose in _POSES]
     said = _shown(film(system, identity, clips[0], SHOWN_MS)) if clips else [puppet.pose(**OPEN)]
     say("controls")

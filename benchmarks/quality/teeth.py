@@ -51,14 +51,18 @@ def drift_px(pictures: Sequence[Picture], box: tuple[int, int, int, int]) -> flo
 
 def _detail(patch: NDArray[np.float64]) -> float:
     """Root mean square of the gradient, levels a pixel."""
-    return float(np.sqrt(np.mean([np.square(slope).mean() for slope in np.gradient(patch)])))
+    return float(np.sqrt(np.mean([np.square(slope).mean() for slope in _slopes(patch)])))
+
+
+def _slopes(patch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Down and to the right, levels a pixel."""
+    return np.gradient(patch, axis=0), np.gradient(patch, axis=1)
 
 
 def _shift(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
-    rows, columns = np.gradient((one + two) / 2)
+    rows, columns = _slopes((one + two) / 2)
     inside = (slice(1, -1), slice(1, -1))
-    columns_of = np.stack(
-        [columns[inside].ravel(), rows[inside].ravel(), one[inside].ravel(), np.ones(one[inside].size)]
-    )
-    fitted, *_ = np.linalg.lstsq(columns_of.T, (two - one)[inside].ravel(), rcond=1e-3)
+    causes = [columns, rows, one, np.ones_like(one)]  # a shift, more contrast, more light
+    system = np.stack([cause[inside].ravel() for cause in causes], axis=1)
+    fitted, *_ = np.linalg.lstsq(system, (two - one)[inside].ravel(), rcond=1e-3)
     return float(np.hypot(fitted[0], fitted[1]))
