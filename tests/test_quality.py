@@ -204,8 +204,7 @@ def test_a_photo_is_framed_where_the_points_ask_and_stays_sharp():
     frame, there = PhotoView(np.asarray(photo), points).framed((points - 50) / 2.5, 120)
     np.testing.assert_allclose(there, (points - 50) / 2.5, atol=1e-6)
     wanted = np.asarray(photo.resize((120, 120), Image.Resampling.LANCZOS, box=(50, 50, 350, 350))).astype(float)
-    assert np.abs(frame - wanted).mean() < 4.0
-    assert 0.97 < np.diff(frame.astype(float), axis=1).std() / np.diff(wanted, axis=1).std() < 1.02
+    assert np.abs(frame - wanted).max() <= 1.0
 
 
 def test_flicker_is_the_deviation_over_time_of_the_upper_corners_alone():

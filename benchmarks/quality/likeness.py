@@ -13,11 +13,9 @@ from benchmarks.quality.meter import FaceMeter, Picture
 from benchmarks.quality.similarity import luma
 from models.visavis.enrol import find_face
 from models.visavis.fit import MEDIAPIPE_68, crop
-from models.visavis.landmarks import OUTER_LIPS, align, cut
-from stream.identities import to_picture
+from models.visavis.landmarks import OUTER_LIPS, align
 
 CHIP_PX: Final = 150
-_FINER: Final = 4  # a cut is bilinear: at the frame's own size it would blur the photo by a third
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,14 @@ class PhotoView:
         return cls(photo, find_face(photo))
 
     def framed(self, points_px: NDArray[np.float64], side: int) -> tuple[Picture, NDArray[np.float64]]:
-        """The photo as a frame [side, side, 3], its points as near to `points_px` as they can be; and its points."""
+        """The photo as a frame [side, side, 3], its points as near to `points_px` as they can be unturned; the points.
+
+        Resampled as enrolment does it, so that no sharpness is lost.
+        """
         place = align(points_px / side, self.points_px)
-        fine = to_picture(cut(self.photo, place, _FINER * side))
-        return crop(fine, (0.0, 0.0, *fine.shape[:2]), side), place.to_crop(self.points_px) * side
+        middle, half = place.corner + place.turn * (0.5 + 0.5j), place.side_px / 2
+        box = (middle.real - half, middle.imag - half, middle.real + half, middle.imag + half)
+        return crop(self.photo, box, side), (self.points_px - box[:2]) * (side / place.side_px)
 
 
 def measure_likeness(
