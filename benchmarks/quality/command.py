@@ -2,6 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import Final
+
+SYNC_EXPERT: Final = Path(__file__).parent / "weights" / "sync.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lookahead-ms", type=int, nargs="+", default=[0, 40, 80, 120, 200], metavar="MS", help="(0 40 80 120 200)"
     )
     parser.add_argument("--recogniser", type=Path, metavar="FILE", help="dlib's face recognition net, for likeness")
-    parser.add_argument("--sync-expert", type=Path, metavar="FILE", help="weights of models.training.train_sync")
+    parser.add_argument(
+        "--sync-expert", type=Path, default=SYNC_EXPERT, metavar="FILE", help="weights of models.training.train_sync"
+    )
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="re-rendered truth (models.training.pairs)")
     parser.add_argument("--persons", type=int, metavar="N", help="look at no more persons of the pairs")
     parser.add_argument(

@@ -58,7 +58,7 @@ def evaluate(args: argparse.Namespace) -> int:
             truth = measure_truth(system, args.pairs, args.squeezenet, args.persons)
     except (SoundError, NoPairsError) as error:
         return _wrong(str(error))
-    expert = SyncExpert.load(args.sync_expert) if args.sync_expert else None
+    expert = SyncExpert.load(args.sync_expert)
     reports, chapters, refused = _faces(system, paths, clips, expert, args)
     if truth:
         chapters.insert(0, truth_chapter(*truth))
@@ -86,7 +86,7 @@ def _photos(wanted: list[Path]) -> list[Path]:
 
 
 def _faces(
-    system: System, paths: list[Path], clips: list[Clip], expert: SyncExpert | None, args: argparse.Namespace
+    system: System, paths: list[Path], clips: list[Clip], expert: SyncExpert, args: argparse.Namespace
 ) -> tuple[list[FaceReport], list[Chapter], list[tuple[str, str]]]:
     reports: list[FaceReport] = []
     chapters: list[Chapter] = []
@@ -108,7 +108,7 @@ def _measure(
     system: System,
     path: Path,
     clips: list[Clip],
-    expert: SyncExpert | None,
+    expert: SyncExpert,
     args: argparse.Namespace,
     say: Callable[[str], object],
 ) -> tuple[FaceReport, list[list[Picture]]]:

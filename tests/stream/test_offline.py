@@ -10,7 +10,7 @@ import torch
 from models.system import IdentityState
 from stream.config import RenderConfig
 from stream.errors import SoundError
-from stream.offline import render
+from stream.offline import read_sound, render
 from tests.stream.fakes import tone
 from tests.stream.http_fakes import TintSystem
 
@@ -113,3 +113,17 @@ def test_pictures_alone_are_no_sound(tmp_path, identity):
         film.mux(stream.encode(None))
     with pytest.raises(SoundError, match="no sound in it"):
         render(config(tmp_path, tmp_path / "mute.mp4"), TintSystem(), identity)
+
+
+def test_a_whole_sound_is_read_at_16_khz(tmp_path):
+    seconds = np.arange(24_000) / 48_000
+    path = write_wav(tmp_path / "in.wav", 0.5 * np.sin(2 * np.pi * 440 * seconds), rate=48_000, channels=2)
+    sound = read_sound(path)
+    assert abs(len(sound) - 8_000) <= 32
+    assert np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax() == round(440 * len(sound) / 16_000)
+    assert 0.45 < np.abs(sound[1000:7000]).max() < 0.55
+
+
+def test_a_sound_of_no_length_is_not_read(tmp_path):
+    with pytest.raises(SoundError, match="empty"):
+        read_sound(write_wav(tmp_path / "in.wav", np.zeros(0)))
