@@ -117,7 +117,7 @@ def test_pictures_alone_are_no_sound(tmp_path, identity):
 
 def test_a_whole_sound_is_read_at_16_khz(tmp_path):
     seconds = np.arange(24_000) / 48_000
-    path = write_wav(tmp_path / "in.wav", 0.5 * np.sin(2 * np.pi * 440 * seconds), rate=48_000, channels=2)
+    path = write_wav(tmp_path / "in.wav", 0.5 * np.sin(2 * np.pi * 440 * seconds), rate=48_000)
     sound = read_sound(path)
     assert abs(len(sound) - 8_000) <= 32
     assert np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax() == round(440 * len(sound) / 16_000)
