@@ -88,6 +88,22 @@ def _mood(config: RenderConfig) -> ControlUpdate:
     return ControlUpdate({EMOTION_INTENSITY: intensity, SPEECH_INTENSITY: config.speech_intensity}, emotion=name)
 
 
+def read_sound(path: Path) -> NDArray[np.float32]:
+    """A whole sound, mono at 16 kHz, [n], full scale -1 to 1.
+
+    Raises:
+        SoundError: If the file holds no sound that can be read.
+    """
+    try:
+        with _open_sound(path) as sound:
+            pieces = [samples for _, samples in _decode(sound)]
+    except FFmpegError as error:
+        raise SoundError(str(path), error.strerror or type(error).__name__) from error
+    if not any(piece.size for piece in pieces):
+        raise SoundError(str(path), "its sound is empty")
+    return np.concatenate(pieces)
+
+
 def _open_sound(path: Path) -> InputContainer:
     try:
         sound = av.open(path)

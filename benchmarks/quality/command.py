@@ -2,6 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import Final
+
+SYNC_EXPERT: Final = Path(__file__).parent / "weights" / "sync.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -10,9 +13,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos", nargs="*", type=Path, metavar="PHOTO", help="portraits or folders of them (default: the demo faces)"
     )
     parser.add_argument("--system", default="visavis", help="what draws the face; see `visavis systems`")
-    parser.add_argument("--clips", type=Path, metavar="FILE", help="speech with phone times (.npz of speech_corpus)")
-    parser.add_argument("--lookahead-ms", type=int, nargs="+", default=[0, 40, 80], metavar="MS", help="(0 40 80)")
+    parser.add_argument(
+        "--clips",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="what it says: sounds, or .npz of speech_corpus",
+    )
+    parser.add_argument("--clip-count", type=int, default=8, metavar="N", help="clips taken of each .npz (8)")
+    parser.add_argument(
+        "--lookahead-ms", type=int, nargs="+", default=[0, 40, 80, 120, 200], metavar="MS", help="(0 40 80 120 200)"
+    )
     parser.add_argument("--recogniser", type=Path, metavar="FILE", help="dlib's face recognition net, for likeness")
+    parser.add_argument(
+        "--sync-expert", type=Path, default=SYNC_EXPERT, metavar="FILE", help="weights of models.training.train_sync"
+    )
+    parser.add_argument("--pairs", type=Path, metavar="DIR", help="re-rendered truth (models.training.pairs)")
+    parser.add_argument("--persons", type=int, metavar="N", help="look at no more persons of the pairs")
+    parser.add_argument(
+        "--squeezenet",
+        type=Path,
+        metavar="FILE",
+        help="SqueezeNet 1.1 (HDF5; train extra), for feature distance",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a page with plots and strips (HTML)")
     parser.add_argument("--json", metavar="FILE", help="write everything as JSON; - writes it to standard output")
 

@@ -8,15 +8,14 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.quality.meter import FaceMeter, Picture
+from benchmarks.quality.similarity import luma
 from models.visavis.enrol import find_face
-from models.visavis.fit import MEDIAPIPE_68
-from models.visavis.landmarks import OUTER_LIPS
+from models.visavis.fit import MEDIAPIPE_68, crop
+from models.visavis.landmarks import OUTER_LIPS, align
 
 CHIP_PX: Final = 150
-_LUMA: Final = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class LikenessReport:
     """How near the drawn face is to the photo.
 
     Attributes:
-        mouth_sharpness: Standard deviation of the Laplacian around the mouth at rest, as a share of the photo's.
+        mouth_sharpness: Standard deviation of the Laplacian around the mouth at rest, as a share of the photo's at the
+            frame's size.
         distance: Mean distance of dlib's face descriptors between the photo and the given pictures, None without a
             recogniser. By its authors, below 0.6 is the same person.
     """
@@ -33,28 +33,53 @@ class LikenessReport:
     distance: float | None
 
 
+@dataclass(frozen=True)
+class PhotoView:
+    """A photo, RGB, [H, W, 3], uint8, and the points of its face, [478, 2] px."""
+
+    photo: Picture
+    points_px: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, photo: Picture) -> "PhotoView":
+        """Find the face.
+
+        Raises:
+            PhotoError: If there is none that can be used.
+        """
+        return cls(photo, find_face(photo))
+
+    def framed(self, points_px: NDArray[np.float64], side: int) -> tuple[Picture, NDArray[np.float64]]:
+        """The photo as a frame [side, side, 3], its points as near to `points_px` as they can be unturned; the points.
+
+        Resampled as enrolment does it, so that no sharpness is lost.
+        """
+        place = align(points_px / side, self.points_px)
+        middle, half = place.corner + place.turn * (0.5 + 0.5j), place.side_px / 2
+        box = (middle.real - half, middle.imag - half, middle.real + half, middle.imag + half)
+        return crop(self.photo, box, side), (self.points_px - box[:2]) * (side / place.side_px)
+
+
 def measure_likeness(
-    photo: Picture, rest: Picture, moved: Sequence[Picture], recogniser: Path | None
+    view: PhotoView, rest: Picture, moved: Sequence[Picture], meter: FaceMeter, recogniser: Path | None
 ) -> LikenessReport:
     """Compare.
 
     Args:
-        photo: What was enrolled, RGB, [H, W, 3], uint8.
-        rest: The face at rest, [S, S, 3], uint8.
+        view: What was enrolled.
+        rest: The face at rest, RGB, [S, S, 3], uint8.
         moved: The face speaking and turned.
+        meter: One that knows the face at rest.
         recogniser: dlib's `dlib_face_recognition_resnet_model_v1.dat`.
     """
-    in_photo, seen = find_face(photo), FaceMeter(rest).look([rest, *moved])
-    sharpness = _sharpness(rest, seen.points_px[0]) / _sharpness(*_carried(photo, in_photo, seen.points_px[0], rest))
+    at_rest = meter.rest.points_px[0]
+    sharpness = _sharpness(rest, at_rest) / _sharpness(*view.framed(at_rest, rest.shape[0]))
     distance = None
     if recogniser is not None:
         describe = _Describer(recogniser)
-        own = describe(photo, in_photo)
-        away = [
-            np.linalg.norm(describe(picture, points) - own)
-            for picture, points in zip(moved, seen.points_px[1:], strict=True)
-        ]
-        distance = round(float(np.mean(away)), 3)
+        own = describe(view.photo, view.points_px)
+        seen = zip(moved, meter.look(moved).points_px, strict=True)
+        distance = round(float(np.mean([np.linalg.norm(describe(*picture) - own) for picture in seen])), 3)
     return LikenessReport(round(float(sharpness), 3), distance)
 
 
@@ -74,27 +99,9 @@ class _Describer:
         return np.array(self._net.compute_face_descriptor(chip))
 
 
-def _carried(
-    photo: Picture, photo_points: NDArray[np.float64], points: NDArray[np.float64], like: Picture
-) -> tuple[Picture, NDArray[np.float64]]:
-    """The photo turned, scaled and cut so that its points lie on `points` as well as they can, and those points."""
-    source, target = photo_points @ (1, 1j), points @ (1, 1j)
-    middle_from, middle_to = source.mean(), target.mean()
-    turn = np.vdot(target - middle_to, source - middle_from) / np.vdot(target - middle_to, target - middle_to)
-    shift = middle_from - turn * middle_to
-    matrix = (turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag)
-    side = like.shape[0]
-    scale = max(1, round(abs(turn)))
-    image = Image.fromarray(photo).reduce(scale) if scale > 1 else Image.fromarray(photo)
-    small = tuple(value / scale for value in matrix)
-    cut = image.transform((side, side), Image.Transform.AFFINE, small, Image.Resampling.BICUBIC)
-    back = (source - shift) / turn
-    return np.asarray(cut), np.stack([back.real, back.imag], axis=1)
-
-
 def _sharpness(picture: Picture, points_px: NDArray[np.float64]) -> float:
-    luma = picture.astype(np.float64) @ _LUMA
-    edges = 4 * luma[1:-1, 1:-1] - luma[:-2, 1:-1] - luma[2:, 1:-1] - luma[1:-1, :-2] - luma[1:-1, 2:]
+    grey = luma(picture)
+    edges = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
     low = np.floor(points_px[list(OUTER_LIPS)].min(axis=0)).astype(int) - 1
     high = np.ceil(points_px[list(OUTER_LIPS)].max(axis=0)).astype(int)
     return float(edges[low[1] : high[1], low[0] : high[0]].std())

@@ -9,23 +9,26 @@ import torch
 from numpy.typing import NDArray
 
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, fit, track
-from models.visavis.ict import Rig
+from models.visavis.ict import Rig, Shape
 from models.visavis.landmarks import (
+    EYE_GAPS,
+    LEFT_EYELIDS,
     LIP_GAPS,
+    RIGHT_EYELIDS,
     LandmarkNet,
     Placement,
     align,
     load_net,
-    locate,
     locate_twice,
 )
+from models.visavis.parts import load_parts, look_closer
 
 Picture = NDArray[np.uint8]
 
 CHIN: Final = 152
 FOREHEAD: Final = 10
-_UPPER, _LOWER = (list(lip) for lip in zip(*LIP_GAPS, strict=True))
 _FIRST_LOOK: Final = 0.7  # of the frame's side: where a face fills a frame as a portrait does
+_CORNERS: Final = ((RIGHT_EYELIDS[0], RIGHT_EYELIDS[8]), (LEFT_EYELIDS[0], LEFT_EYELIDS[8]))
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,15 @@ class Seen:
 
     Attributes:
         angles_deg: Head yaw, pitch, roll relative to the face at rest, [N, 3].
+        gaze_deg: Gaze yaw and pitch relative to the head and to rest, mean of both eyes, [N, 2].
+        lids_closed: How far the lids have come from rest (0) to each other (1), mean of both eyes, [N].
         lip_gap: Mean distance of the inner lips, as a share of the face's height at rest, [N].
         points_px: Mesh points, [N, 478, 2].
     """
 
     angles_deg: NDArray[np.float64]
+    gaze_deg: NDArray[np.float64]
+    lids_closed: NDArray[np.float64]
     lip_gap: NDArray[np.float64]
     points_px: NDArray[np.float64]
 
@@ -56,26 +63,47 @@ class FaceMeter:
         self._rig = Rig.load()
         side = rest.shape[0]
         middle = Placement.upright(side / 2, side / 2, _FIRST_LOOK * side)
-        _, points = locate_twice(self._net, rest, middle)
-        self._place = align(self._net.mean_shape.double().numpy(), points)
+        self._place = align(self._net.mean_shape.double().numpy(), locate_twice(self._net, rest, middle)[1])
+        points = self._points(rest)
         self._height_px = float(np.linalg.norm(points[CHIN] - points[FOREHEAD]))
+        self._eyes_open = float(_eyes_open(points))
         self._person = fit(self._rig, *_marks(points[None], one=True))
-        rested = track(self._rig, self._person, *_marks(points[None]))[0]
-        self._rest_deg = rested.angles_deg.double().numpy()
+        self._rest = track(self._rig, self._person, *_marks(points[None]))[0]
+        self.rest = self.measure(points[None])
+        """The face at rest as it sees it."""
 
     def look(self, pictures: Sequence[Picture]) -> Seen:
-        """Measure pictures of the same face in the same frame."""
-        points = np.stack([self._points(picture) for picture in pictures])
-        tracked = track(self._rig, self._person, *_marks(points))
+        """Find the face's points on pictures of the same face in the same frame, and measure them."""
+        return self.measure(np.stack([self._points(picture) for picture in pictures]))
+
+    def measure(self, points_px: NDArray[np.float64]) -> Seen:
+        """What mesh points [N, 478, 2] of this face say."""
+        tracked = track(self._rig, self._person, *_marks(points_px))
+        angles, gaze = (np.stack([part[i] for part in map(_turned, tracked)]) for i in range(2))
+        rest_angles, rest_gaze = _turned(self._rest)
+        upper, lower = np.array(LIP_GAPS).T
         return Seen(
-            np.stack([shape.angles_deg.double().numpy() for shape in tracked]) - self._rest_deg,
-            np.linalg.norm(points[:, _UPPER] - points[:, _LOWER], axis=2).mean(axis=1) / self._height_px,
-            points,
+            angles - rest_angles,
+            gaze - rest_gaze,
+            1.0 - _eyes_open(points_px) / self._eyes_open,
+            np.linalg.norm(points_px[:, upper] - points_px[:, lower], axis=2).mean(axis=1) / self._height_px,
+            points_px,
         )
 
     def _points(self, picture: Picture) -> NDArray[np.float64]:
-        first = locate(self._net, picture, self._place)
-        return locate(self._net, picture, align(self._net.mean_shape.double().numpy(), first))
+        return look_closer(self._net, load_parts(), picture, locate_twice(self._net, picture, self._place)[1])
+
+
+def _turned(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The head's angles [3] and the eyes' mean gaze [2], degrees."""
+    return shape.angles_deg.double().numpy(), shape.gaze_deg.double().mean(0).numpy()
+
+
+def _eyes_open(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean distance of the lids over the mean width of the eyes, [..., 478, 2] to [...]."""
+    (upper, lower), (outer, inner) = np.array(EYE_GAPS).T, np.array(_CORNERS).T
+    gap = np.linalg.norm(points[..., upper, :] - points[..., lower, :], axis=-1).mean(axis=-1)
+    return gap / np.linalg.norm(points[..., outer, :] - points[..., inner, :], axis=-1).mean(axis=-1)
 
 
 def _marks(points_px: NDArray[np.float64], *, one: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

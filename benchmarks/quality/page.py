@@ -14,10 +14,11 @@ from benchmarks.quality.controls import Sweep
 from benchmarks.quality.meter import Picture
 
 PLOT_PX: Final = 150
+MOST_MS: Final = 200
 MISSED: Final = ' class="missed"'
 _STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem}
 table{border-collapse:collapse}td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #8884}
-th:first-child,td:first-child{text-align:left}.missed{color:#b00}img{max-width:100%}svg{margin-right:.5rem}
+th:first-child,td:first-child{text-align:left}.missed{color:#b00}p{overflow-x:auto}svg{margin-right:.5rem}
 :root{color-scheme:light dark}"""
 
 
@@ -30,12 +31,14 @@ class Line:
         value: None where it could not be told.
         most: The bar it should stay under; None if there is none.
         least: The bar it should reach.
+        note: What else is to be said.
     """
 
     name: str
     value: float | None
     most: float | None = None
     least: float | None = None
+    note: str = ""
 
     @property
     def holds(self) -> bool | None:
@@ -53,13 +56,32 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Rows of texts and numbers under their heads; None is shown as a dash."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str | float | None]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A number over the look-ahead dial; None where it could not be told."""
+
+    name: str
+    lookahead_ms: Sequence[int]
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True)
 class Chapter:
-    """What the page says of one photo."""
+    """What the page says of one photo, of all of them, or of the truth; strips are rows of pictures at full size."""
 
     title: str
-    lines: Sequence[Line]
-    sweeps: Sequence[Sweep]
-    strips: Sequence[Sequence[Picture]]
+    lines: Sequence[Line] = ()
+    sweeps: Sequence[Sweep] = ()
+    curves: Sequence[Curve] = ()
+    tables: Sequence[Table] = ()
+    strips: Sequence[Sequence[Picture]] = ()
 
 
 def page(title: str, chapters: Sequence[Chapter], refused: Sequence[tuple[str, str]]) -> str:
@@ -69,44 +91,64 @@ def page(title: str, chapters: Sequence[Chapter], refused: Sequence[tuple[str, s
         items = "".join(f"<li>{html.escape(name)}: {html.escape(reason)}</li>" for name, reason in refused)
         body.append(f"<h2>Refused photos</h2><ul>{items}</ul>")
     for chapter in chapters:
-        plots = "".join(_plot(sweep) for sweep in chapter.sweeps)
-        strips = "".join(_strip(strip) for strip in chapter.strips)
-        body.append(f"<h2>{html.escape(chapter.title)}</h2>{strips}{_table(chapter.lines)}<p>{plots}</p>")
+        plots = [*map(_plot, chapter.sweeps), *map(_curve, chapter.curves)]
+        parts = [*map(_strip, chapter.strips), _lines(chapter.lines), *map(_table, chapter.tables)]
+        body.append(f"<h2>{html.escape(chapter.title)}</h2>{''.join(parts)}<p>{''.join(plots)}</p>")
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
 
 
-def _table(lines: Sequence[Line]) -> str:
-    rows = [
-        f"<tr{MISSED if line.holds is False else ''}><td>{html.escape(line.name)}</td>"
-        f"<td>{'-' if line.value is None else f'{line.value:g}'}</td><td>{line.bar}</td></tr>"
-        for line in lines
-    ]
-    return f"<table><tr><th>measured</th><th>value</th><th>bar</th></tr>{''.join(rows)}</table>"
+def _lines(lines: Sequence[Line]) -> str:
+    if not lines:
+        return ""
+    rows = [_row((line.name, line.value, line.bar, line.note), missed=line.holds is False) for line in lines]
+    return f"<table><tr><th>measured</th><th>value</th><th>bar</th><th></th></tr>{''.join(rows)}</table>"
+
+
+def _table(table: Table) -> str:
+    heads = "".join(f"<th>{html.escape(head)}</th>" for head in table.heads)
+    return f"<table><tr>{heads}</tr>{''.join(map(_row, table.rows))}</table>"
+
+
+def _row(cells: Sequence[str | float | None], *, missed: bool = False) -> str:
+    texts = [html.escape(c) if isinstance(c, str) else "-" if c is None else f"{c:.4g}" for c in cells]
+    return f"<tr{MISSED if missed else ''}>{''.join(f'<td>{text}</td>' for text in texts)}</tr>"
 
 
 def _strip(pictures: Sequence[Picture]) -> str:
     out = io.BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(out, "JPEG", quality=90)
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(out, "JPEG", quality=95)
     data = base64.b64encode(out.getvalue()).decode()
     return f'<p><img alt="" src="data:image/jpeg;base64,{data}"></p>'
 
 
 def _plot(sweep: Sweep) -> str:
     """Commanded against measured, with the diagonal."""
-    span = 1.25 * max(abs(v) for v in sweep.commanded_deg)
+    span = 1.25 * max(abs(v) for v in sweep.commanded)
 
     def at(value: float) -> float:
         return PLOT_PX * (0.5 + value / (2 * span))
 
-    points = sorted(zip([*sweep.commanded_deg, 0.0], [*sweep.measured_deg, 0.0], strict=True))
-    path = " ".join(f"{at(x):.1f},{PLOT_PX - at(y):.1f}" for x, y in points)
-    dots = "".join(f'<circle cx="{at(x):.1f}" cy="{PLOT_PX - at(y):.1f}" r="3"/>' for x, y in points)
+    points = sorted(zip([*sweep.commanded, 0.0], [*sweep.measured, 0.0], strict=True))
+    diagonal = f'<line x1="0" y1="{PLOT_PX}" x2="{PLOT_PX}" y2="0" stroke-dasharray="3" opacity=".5"/>'
+    places = [(at(x), PLOT_PX - at(y)) for x, y in points]
+    return _svg(places, f"{sweep.control}, to ±{span:.3g}", diagonal)
+
+
+def _curve(curve: Curve) -> str:
+    """Over 0 to 200 ms, from 0 (or the least value) to 1 (or the greatest)."""
+    known = [(x, y) for x, y in zip(curve.lookahead_ms, curve.values, strict=True) if y is not None]
+    low, high = min([0.0, *(y for _, y in known)]), max([1.0, *(y for _, y in known)])
+    places = [(PLOT_PX * x / MOST_MS, PLOT_PX * (high - y) / (high - low)) for x, y in known]
+    return _svg(places, f"{curve.name}, {low:.3g} to {high:.3g}")
+
+
+def _svg(places: Sequence[tuple[float, float]], label: str, behind: str = "") -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places)
     return (
-        f'<svg width="{PLOT_PX}" height="{PLOT_PX + 20}" stroke="currentColor" fill="none">'
-        f'<rect width="{PLOT_PX}" height="{PLOT_PX}" opacity=".3"/>'
-        f'<line x1="0" y1="{PLOT_PX}" x2="{PLOT_PX}" y2="0" stroke-dasharray="3" opacity=".5"/>'
-        f'<polyline points="{path}"/>{dots}'
-        f'<text x="4" y="{PLOT_PX + 15}" fill="currentColor" stroke="none" font-size="12">'
-        f"{html.escape(sweep.control)}, ±{span:.0f}°</text></svg>"
+        f'<svg width="{PLOT_PX + 60}" height="{PLOT_PX + 20}" stroke="currentColor" fill="none">'
+        f'<rect width="{PLOT_PX}" height="{PLOT_PX}" opacity=".3"/>{behind}<polyline points="{path}"/>{dots}'
+        f'<text x="0" y="{PLOT_PX + 15}" fill="currentColor" stroke="none" font-size="12">{html.escape(label)}</text>'
+        "</svg>"
     )

@@ -11,7 +11,7 @@ from models.emotion import emotion
 from models.system import IdentityState
 from stream.config import RenderConfig, parse_emotion
 from stream.errors import SoundError
-from stream.offline import render
+from stream.offline import read_sound, render
 from tests.stream.fakes import tone
 from tests.stream.http_fakes import TintSystem
 
@@ -135,3 +135,17 @@ def test_emotion_and_speech_intensity_reach_every_frame(tmp_path, identity):
     render(chosen, system, identity)
     torch.testing.assert_close(system.seen[-2].values[0], emotion("happy", 0.5), atol=0.01, rtol=0)
     assert float(system.seen[12].lip_gain) == pytest.approx(1.5, abs=0.01)
+
+
+def test_a_whole_sound_is_read_at_16_khz(tmp_path):
+    seconds = np.arange(24_000) / 48_000
+    path = write_wav(tmp_path / "in.wav", 0.5 * np.sin(2 * np.pi * 440 * seconds), rate=48_000)
+    sound = read_sound(path)
+    assert abs(len(sound) - 8_000) <= 32
+    assert np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax() == round(440 * len(sound) / 16_000)
+    assert 0.45 < np.abs(sound[1000:7000]).max() < 0.55
+
+
+def test_a_sound_of_no_length_is_not_read(tmp_path):
+    with pytest.raises(SoundError, match="empty"):
+        read_sound(write_wav(tmp_path / "in.wav", np.zeros(0)))
