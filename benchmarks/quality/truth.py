@@ -17,10 +17,10 @@ from benchmarks.quality.similarity import WINDOW_PX, psnr_db, ssim
 from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairSet
 from models.training.scene import own_controls
-from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, shape_in_frame
+from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, crop, shape_in_frame
 from models.visavis.ict import Rig, Shape, pose
 from models.visavis.landmarks import INNER_LIPS, OUTER_LIPS, align, load_net, locate_twice
-from models.visavis.renderer import PHOTO_PX
+from models.visavis.renderer import FRAME_PX, PHOTO_PX
 from models.visavis.system import Visavis, with_margin
 from stream.identities import to_picture
 
@@ -100,14 +100,14 @@ def measure_truth(
 
     Args:
         system: Draws the model's answer, from the photo and the fit that the pairs were made with.
-        folder: What `models.training.pairs` wrote; pictures are brought to the size of the system's frame.
+        folder: What `models.training.pairs` wrote; pictures larger than the system's frame are made smaller.
         squeezenet: SqueezeNet 1.1's weights (HDF5), for the feature distance.
         persons: Look at no more persons.
 
     Raises:
         NoPairsError: If the folder holds no pairs of held-out persons.
     """
-    held_out = PairSet(folder, held_out=True)
+    held_out = PairSet(folder, held_out=True, detail=system.frame_px // FRAME_PX)
     chosen = [i for i in range(len(held_out)) if held_out.sets[i] != VIDEO][:persons]
     if not chosen:
         raise NoPairsError(folder)
@@ -129,11 +129,12 @@ def measure_truth(
 
 def _pairs(system: Visavis, rig: Rig, held_out: PairSet, person: int) -> Iterator[Pair]:
     images, controls = held_out.images[person], held_out.controls[person]
-    stored = images.shape[1]
-    box: Box = (0.0, 0.0, float(stored), float(stored))
-    shape = shape_in_frame(Shape.from_tensors(held_out.shapes[person]), box, system.frame_px)
-    identity = system.bind(crop(images[0], with_margin(box), PHOTO_PX), shape)
-    photo = crop(images[0], box, system.frame_px)
+    side = system.frame_px
+    shape = Shape.from_tensors(held_out.shapes[person])
+    photo = images[0]
+    framed = crop(photo, with_margin((0.0, 0.0, float(side), float(side))), PHOTO_PX * side // FRAME_PX)
+    identity = system.bind(framed, shape)
+    shape = shape_in_frame(shape, (0.0, 0.0, float(FRAME_PX), float(FRAME_PX)), side)
     own = _marks(rig, shape, own_controls(shape))
     states = np.unique(np.linspace(1, len(images) - 1, STATES).round().astype(int))
     for state in states.tolist():
@@ -144,7 +145,7 @@ def _pairs(system: Visavis, rig: Rig, held_out: PairSet, person: int) -> Iterato
             "landmark warp": warp(photo, own, marks),
             "photo itself": photo,
         }
-        yield Pair(crop(images[state], box, system.frame_px), answers, marks, _boxes(marks, system.frame_px))
+        yield Pair(images[state], answers, marks, _boxes(marks, side))
 
 
 @torch.no_grad()

@@ -150,7 +150,7 @@ def hand(draw: Draw, face: Pixels, points: NDArray[np.float32], target: Spot, sk
         seams.bar((edge[0], edge[1]), (far[0], far[1]), 0.008)
     mask = whole.mask(draw.uniform(0.002, 0.012))
     shadow = 1 - np.float32(draw.uniform(0.1, 0.5)) * _moved(whole.mask(0.03), draw)[..., None]
-    face = _over(face * shadow, skin * draw.uniform(0.75, 1.15), mask)
+    face = _over((face * shadow).astype(np.float32), skin * np.float32(draw.uniform(0.75, 1.15)), mask)
     return _over(face, face * np.float32(draw.uniform(0.3, 0.8)), seams.mask(0.008) * mask), mask
 
 
