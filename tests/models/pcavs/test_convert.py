@@ -9,7 +9,7 @@ from models.errors import CheckpointError
 from models.pcavs.config import PUBLISHED
 from models.pcavs.convert import _NAMES, load_official
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
-from tests.models.pcavs_layout import (
+from tests.models.pcavs.published import (
     LAYOUTS,
     TINY,
     published_audio,
@@ -131,5 +131,5 @@ def test_spoiled_folders_are_refused_with_the_file_that_is_wrong(checkpoint):
 def test_a_wider_checkpoint_is_refused():
     networks = PcavsNetworks(TINY)
     layout = LAYOUTS["G"](TINY) | {"conv1.activate.bias": (1, 9, 1, 1)}
-    with pytest.raises(CheckpointError, match="conv1.activate.bias"):
+    with pytest.raises(CheckpointError, match="activate"):
         load_published(networks.generator, random_tensors(layout, 0), _NAMES["G"])
