@@ -24,6 +24,7 @@ class DavsConfig:
         rounds: The decoder's rounds, at 4 px and up, twice as many each time: channels and number of convolutions.
             The third round from the end works at an eighth of `image_px` and sees the person's map.
         last: Channels before the last convolution.
+        critic_width: Channels after the sequence critic's first layer.
         words: How many words the classifiers of the training know.
     """
 
@@ -35,6 +36,7 @@ class DavsConfig:
     lip_width: int = 256
     rounds: tuple[tuple[int, int], ...] = ((512, 2), (512, 3), (256, 4), (256, 4), (128, 3), (64, 2))
     last: int = 32
+    critic_width: int = 64
     words: int = 500
 
     def __post_init__(self) -> None:
@@ -59,4 +61,5 @@ SMALL: Final = DavsConfig(
     lip_width=64,
     rounds=((192, 1), (160, 2), (128, 2), (80, 2), (40, 2)),
     last=24,
+    critic_width=32,
 )

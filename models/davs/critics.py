@@ -67,28 +67,24 @@ class SequenceCritic(nn.Module):
 
     def __init__(self, config: DavsConfig, frames: int = SEQUENCE_FRAMES) -> None:
         super().__init__()
-        self.patch = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride, 1, bias=bias)
-            for a, b, stride, bias in (
-                *((3 * frames, 64, 2, True), (64, 128, 2, False)),
-                *((128, 256, 2, False), (256, 512, 1, False)),
-            )
-        )
-        self.patch_norms = nn.ModuleList(nn.BatchNorm2d(width) for width in (128, 256, 512))
-        self.verdict = nn.Conv2d(512, 1, 4, 1, 1)
+        w = config.critic_width
+        layers = ((3 * frames, w, 2, True), (w, 2 * w, 2, False), (2 * w, 4 * w, 2, False), (4 * w, 8 * w, 1, False))
+        self.patch = nn.ModuleList(nn.Conv2d(a, b, 4, stride, 1, bias=bias) for a, b, stride, bias in layers)
+        self.patch_norms = nn.ModuleList(nn.BatchNorm2d(width) for width in (2 * w, 4 * w, 8 * w))
+        self.verdict = nn.Conv2d(8 * w, 1, 4, 1, 1)
         # the mouth in the patch map: rows 19 to 27 and columns 11 to 19 of the 31 that 256 px have
         cells = config.image_px // 8 - 1
         self._top, self._left, self._side = 19 * cells // 31, 11 * cells // 31, max(3, 9 * cells // 31)
-        self.mouth = nn.Conv2d(512, 512, 3, bias=False)
-        self.mouth_norm = nn.BatchNorm2d(512)
-        self.mouth_code = nn.Conv2d(512, 512, self._side - 2)
+        self.mouth = nn.Conv2d(8 * w, 8 * w, 3, bias=False)
+        self.mouth_norm = nn.BatchNorm2d(8 * w)
+        self.mouth_code = nn.Conv2d(8 * w, 8 * w, self._side - 2)
         self.sound = nn.Sequential(
-            *(nn.Conv2d(frames, 64, 3, (3, 2), (1, 2), bias=False), nn.BatchNorm2d(64)),
-            *(nn.Conv2d(64, 128, 3, 2, 1, bias=False), nn.BatchNorm2d(128)),
-            *(nn.Conv2d(128, 256, 3, bias=False), nn.BatchNorm2d(256)),
-            *(nn.Conv2d(256, 256, 2, bias=False), nn.BatchNorm2d(256)),
+            *(nn.Conv2d(frames, w, 3, (3, 2), (1, 2), bias=False), nn.BatchNorm2d(w)),
+            *(nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False), nn.BatchNorm2d(2 * w)),
+            *(nn.Conv2d(2 * w, 4 * w, 3, bias=False), nn.BatchNorm2d(4 * w)),
+            *(nn.Conv2d(4 * w, 4 * w, 2, bias=False), nn.BatchNorm2d(4 * w)),
         )
-        self.match1, self.match2 = nn.Linear(256 + 512, 512), nn.Linear(512, 1)
+        self.match1, self.match2 = nn.Linear(12 * w, 8 * w), nn.Linear(8 * w, 1)
         _spread(self)
 
     def forward(self, frames: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """DAVS's networks: published sizes, and the numbers of a plain transcription in the published key layout."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -92,7 +94,7 @@ class Plain:
         for i, options in enumerate(how):
             windows = self.conv(windows, f"netD_mul.mfcc_conv{i + 1}", **options)
             windows = self.norm(windows, f"netD_mul.mfcc_bn{i + 1}")
-        x = torch.cat([x, windows], 1).view(-1, 768)
+        x = torch.cat([x, windows], 1).flatten(1)
         return patches, self.linear(self.linear(x, "netD_mul.fc"), "netD_mul.fc2").sigmoid()
 
 
@@ -153,7 +155,7 @@ def test_the_fused_decoder_draws_the_same(networks):
 
 @torch.no_grad()
 def test_the_sequence_critic_computes_what_the_published_one_does():
-    critics = torch.nn.ModuleDict({"sequence": shaken(SequenceCritic(PUBLISHED, frames=1))})
+    critics = torch.nn.ModuleDict({"sequence": shaken(SequenceCritic(replace(PUBLISHED, critic_width=8), frames=1))})
     plain = Plain(published(critics, {"netD_mul": "sequence"}, PUBLISHED))
     frames, windows = torch.rand(1, 1, 3, 256, 256), torch.randn(1, 1, 20, 12)
     want = plain.sequence(frames.flatten(1, 2), windows)

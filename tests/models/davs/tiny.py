@@ -13,6 +13,7 @@ TINY = DavsConfig(
     lip_width=16,
     rounds=((8, 2), (7, 3), (6, 2), (5, 1)),
     last=4,
+    critic_width=4,
     words=5,
 )
 
