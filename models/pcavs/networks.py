@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from models.blocks.modulated import ModulatedGenerator, NoisePolicy
+from models.blocks.pose import PoseMap
 from models.pcavs.audio import SyncEncoder
 from models.pcavs.config import PcavsConfig
 from models.pcavs.identity import IdentityEncoder
-from models.pcavs.motion import MotionEncoder, PoseMap
+from models.pcavs.motion import MotionEncoder
 
 AUDIO_GAIN: Final = 1.2
 """What the mouth feature of a voice is multiplied by when drawing, not when training: systems.md, 2.4."""
