@@ -47,8 +47,7 @@ class Round(nn.Module):
 
     def joining(self, x: Tensor, share: Tensor) -> Tensor:
         """`forward` where the first convolution's other inputs have already given their `share` of its output."""
-        first = self.convs[0]
-        weight = first.get_parameter("weight")[:, -x.shape[1] :]
+        weight = cast(nn.Conv2d, self.convs[0]).weight[:, -x.shape[1] :]
         x = F.relu(self.norms[0](F.conv2d(x, weight, padding=1) + share))
         for conv, norm in zip(self.convs[1:], self.norms[1:], strict=True):
             x = F.relu(norm(conv(x)))
@@ -82,11 +81,11 @@ class Decoder(nn.Module):
     def paint(self, person: Person) -> Painted:
         """The part that is the same for every frame of a person. Exact: both layers are linear in what they join."""
         pid = person.code[:, :, None, None]
-        first = self._joining().convs[0]
-        weight = first.get_parameter("weight")[:, : person.map.shape[1]]
+        first = cast(nn.Conv2d, self._joining().convs[0])
+        weight = first.weight[:, : person.map.shape[1]]
         return Painted(
             seed=F.conv_transpose2d(pid, self.seed.weight[: self._code], self.seed.bias),
-            joined=F.conv2d(person.map, weight, first.get_parameter("bias"), padding=1),
+            joined=F.conv2d(person.map, weight, first.bias, padding=1),
         )
 
     def speak(self, painted: Painted, words: Tensor) -> Tensor:

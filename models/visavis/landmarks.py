@@ -97,15 +97,16 @@ def align(shape: NDArray[np.float64], points_px: NDArray[np.float64]) -> Placeme
     return Placement(turn, target_mean - turn * source_mean)
 
 
-def cut(photo: NDArray[np.uint8], place: Placement) -> Tensor:
+def cut(photo: NDArray[np.uint8], place: Placement, size_px: int = CROP_PX) -> Tensor:
     """Cut a crop out of a photo; beyond the photo its edge is repeated.
 
     Args:
         photo: RGB, [H, W, 3], uint8.
         place: Where to cut.
+        size_px: Side of the crop as it is returned.
 
     Returns:
-        [1, 3, CROP_PX, CROP_PX], float32, -1 to 1.
+        [1, 3, size_px, size_px], float32, -1 to 1.
     """
     reach = place.side_px * 0.75
     centre = place.corner + place.turn * (0.5 + 0.5j)
@@ -115,10 +116,10 @@ def cut(photo: NDArray[np.uint8], place: Placement) -> Tensor:
     rows = np.arange(top, bottom).clip(0, photo.shape[0] - 1)
     around = torch.from_numpy(photo[rows[:, None], columns]).permute(2, 0, 1)[None].float()
     # shrink before sampling: bilinear reads four pixels and would alias
-    shrink = max(1.0, place.side_px / CROP_PX)
+    shrink = max(1.0, place.side_px / size_px)
     height, width = (max(2, round(n / shrink)) for n in around.shape[2:])
     around = F.interpolate(around, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
-    steps = (np.arange(CROP_PX) + 0.5) / CROP_PX
+    steps = (np.arange(size_px) + 0.5) / size_px
     grid = place.to_photo(np.stack(np.meshgrid(steps, steps), axis=-1))
     grid = (grid - (left, top)) / (right - left, bottom - top) * 2 - 1
     sampled = F.grid_sample(

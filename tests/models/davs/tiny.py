@@ -25,7 +25,10 @@ def shaken(module):
         for name, tensor in module.state_dict().items():
             if "running_var" in name:
                 tensor.uniform_(0.5, 1.5)
+            elif tensor.dim() > 1:
+                tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5)
+            elif "weight" in name:
+                tensor.uniform_(0.8, 1.2)
             elif tensor.is_floating_point():
-                fan = max(1, tensor[0].numel()) if tensor.dim() > 1 else 4
-                tensor.normal_(0, fan**-0.5)
+                tensor.normal_(0, 0.1)
     return module.eval()
