@@ -1,7 +1,7 @@
 """Where a head's pose comes from: a recorded clip, live frames, or angles of the control channel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.rig import columns
+from models.system import IdentityState
 
 ANGLES: Final = ("headYaw", "headPitch", "headRoll")
 """The rig controls that `PoseMap` reads."""
@@ -37,6 +38,11 @@ def back_and_forth(frame: int, length: int) -> int:
     """Which of a clip's frames is shown when it is played forth and back for ever; both ends are shown twice."""
     turn, at = divmod(frame, length)
     return length - 1 - at if turn % 2 else at
+
+
+def follow_clip(identity: IdentityState, codes: Tensor) -> IdentityState:
+    """The same person, moving as recorded: codes [frames, code] of the system's `pose_codes`, forth and back."""
+    return replace(identity, tensors=identity.tensors | {"pose": codes})
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ The style of a frame is [identity, mouth, pose], and a modulation is linear in i
 modulation is part of the identity, and a frame adds the share of mouth and pose: a quarter of the product.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -134,11 +134,6 @@ class Pcavs:
         scales = known["modulation"] + motion @ self._motion_weight.t()
         noise = self._networks.generator.draw_noise(self._noise, len(identities))
         return self._networks.generator.synthesize(known["start"], scales.split(self._widths, 1), noise)
-
-
-def follow_clip(identity: IdentityState, codes: Tensor) -> IdentityState:
-    """The same person, head moving as recorded: codes [T, pose] of `Pcavs.pose_codes`, played forth and back."""
-    return replace(identity, tensors=identity.tensors | {"pose": codes})
 
 
 def _enrolling(networks: PcavsNetworks) -> list[Tensor]:

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from models.blocks.pose import follow_clip
 from models.blocks.vox_crop import template, three_points
 from models.checkpoint import load_published
 from models.errors import IdentityError
 from models.pcavs.config import SMALL
 from models.pcavs.convert import _NAMES
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
-from models.pcavs.system import Pcavs, follow_clip
+from models.pcavs.system import Pcavs
 from models.rig import CONTROLS, INDEX
 from models.system import AudioFeatures, ControlBatch
 from models.visavis.fit import MEDIAPIPE_68
