@@ -53,7 +53,7 @@ class ResidualCritic(nn.Module):
         self.hidden, self.score = EqualLinear(widths[-1] * 16, widths[-1]), EqualLinear(widths[-1], 1)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """[B, 3, 4 * 2 ** n, ...], -1 to 1, to scores [B, 1]; B is at most 4 or a multiple of 4."""
+        """[B, 3, 4 * 2 ** n, ...], -1 to 1, to scores [B, 1]; see `deviation` for B."""
         x = self.blocks(self.from_rgb(picture))
         x = self.conv(torch.cat([x, deviation(x)], 1))
         return self.score(F.leaky_relu(self.hidden(x.flatten(1)), SLOPE) * GAIN)
@@ -62,13 +62,10 @@ class ResidualCritic(nn.Module):
 def deviation(x: Tensor) -> Tensor:
     """How much the pictures of a group differ, one number as a map: [B, C, H, W] to [B, 1, H, W].
 
-    Raises:
-        ValueError: If B is more than 4 and no multiple of it.
+    A group has four pictures, or the most below that of which B is a multiple: batches of 4 n are best.
     """
     batch = x.shape[0]
-    group = min(batch, GROUP)
-    if batch % group:
-        raise ValueError(f"got a batch of {batch}, want at most {GROUP} or a multiple of it")
+    group = next(size for size in range(GROUP, 0, -1) if batch % size == 0)
     per_group = x.view(group, batch // group, *x.shape[1:])
     spread = (per_group.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))  # [groups]
     return spread.repeat(group)[:, None, None, None].expand(-1, 1, *x.shape[2:])
