@@ -2,7 +2,7 @@
 
 Modulating and demodulating scale the input channels and the output channels of a convolution. So the scales may be
 applied to the activations, and every row of a batch runs through one shared weight: the result is that of the
-published form, which makes a weight for each row, up to rounding (`tests/models/test_modulated.py` has that form).
+published form, which makes a weight for each row, up to rounding (that form is in the tests).
 Attribute names are those of the published checkpoints.
 
 Source:

@@ -34,6 +34,18 @@ class PoseMap(nn.Module):
         return self.outer(bent - F.silu(self.inner(torch.zeros_like(angles_deg))))
 
 
+def pose_map_loss(pose_map: PoseMap, angles_deg: Tensor, codes: Tensor, rest: Tensor) -> Tensor:
+    """What `PoseMap` is trained by: squared error to what the pose of frames changed in their code. Moves it alone.
+
+    Args:
+        pose_map: To be trained.
+        angles_deg: Of the frames against the rest frames of their persons, [B, 3].
+        codes: Pose codes of the frames, [B, code].
+        rest: Of the rest frames, [B, code].
+    """
+    return F.mse_loss(pose_map(angles_deg), (codes - rest).detach())
+
+
 def back_and_forth(frame: int, length: int) -> int:
     """Which of a clip's frames is shown when it is played forth and back for ever; both ends are shown twice."""
     turn, at = divmod(frame, length)

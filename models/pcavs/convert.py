@@ -6,9 +6,10 @@ from typing import Final
 from models.blocks.fan import published_names
 from models.checkpoint import Report, load_published, read_checkpoint, tensors_in
 from models.errors import CheckpointError
+from models.pcavs.config import PUBLISHED, PcavsConfig
 from models.pcavs.networks import PcavsNetworks
 
-_NAMES: Final = {
+NAMES: Final = {
     "G": {name: name for name in ("conv1", "to_rgb1", "convs", "to_rgbs", "noises")},
     "V": {name: name for name in ("model", "conv1x1")},
     "A_sync": {
@@ -24,24 +25,25 @@ _NAMES: Final = {
 `style` layers and its `input`) is never run."""
 
 
-def load_official(networks: PcavsNetworks, folder: Path) -> Report:
-    """Fill full-size networks from `latest_net_{G,V,A_sync,E}.pth`, in place.
+def convert(folder: Path, config: PcavsConfig = PUBLISHED) -> tuple[PcavsNetworks, Report]:
+    """Read `latest_net_{G,V,A_sync,E}.pth`. None of them holds spectral norms: only the discriminator has these.
 
     Returns:
-        What was loaded, ignored and missing, each name led by its network's letter. The pose map is ours and not in
-        the files, so it is always among the missing: it is to be trained.
+        The networks, and what was loaded, ignored and missing, each name led by its network's letter. The pose map is
+        ours and not in the files, so it is always among the missing: it is to be trained.
 
     Raises:
         CheckpointError: If a file is absent, damaged, holds code, or belongs to another system or size.
     """
+    networks = PcavsNetworks(config)
     modules = {"G": networks.generator, "V": networks.identity, "A_sync": networks.audio, "E": networks.motion}
     report = Report(missing=tuple(f"pose_map.{name}" for name in networks.pose_map.state_dict()))
     for letter, module in modules.items():
         path = folder / f"latest_net_{letter}.pth"
         if not path.is_file():
             raise CheckpointError(f"{folder} without {path.name}", "the folder `checkpoints/demo` with its four files")
-        one = load_published(module, tensors_in(read_checkpoint(path)), _NAMES[letter])
+        one = load_published(module, tensors_in(read_checkpoint(path)), NAMES[letter])
         if one.missing:
             raise CheckpointError(f"{path.name} without {one.missing[0]}", f"all tensors of PC-AVS's {letter}")
         report += Report(*(tuple(f"{letter}.{name}" for name in names) for names in (one.loaded, one.ignored)))
-    return report
+    return networks.eval(), report

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from models.blocks.modulated import GeneratorConfig, ModulatedGenerator
 from models.fctfg.arcface import ArcFace
@@ -13,33 +14,51 @@ from models.fctfg.critic import HalvingBlock, ResidualCritic, deviation
 from models.fctfg.latents import CanonicalEncoder, MotionEncoder, TemporalFusion
 from models.fctfg.networks import FctfgNetworks
 from models.fctfg.visual import ResidualUnit, StyleHead, VisualEncoder
+from tests.models.blocks.test_modulated import low_pass, upfirdn
 from tests.models.fctfg.tiny import tiny
-from tests.models.test_modulated import low_pass, upfirdn
 
 
 def millions(module):
     return sum(p.numel() for p in module.parameters()) / 1e6
 
 
-def test_the_published_networks_have_the_sizes_of_the_specification():
+@pytest.fixture(scope="module")
+def published():
     with torch.device("meta"):
-        net = FctfgNetworks(PUBLISHED)
-        cheap = FctfgNetworks(replace(PUBLISHED, mixing="per_style"))
+        return FctfgNetworks(PUBLISHED).eval()
+
+
+def test_the_published_networks_have_the_sizes_of_the_specification(published):
+    assert millions(published.visual) == pytest.approx(209.5, abs=0.05)
+    assert millions(published.audio) == pytest.approx(2.81, abs=0.005)
+    assert millions(published.canonical) == pytest.approx(102.8, abs=0.05)
+    assert millions(published.motion) == pytest.approx(157.8, abs=0.05)
+    assert millions(published.generator) == pytest.approx(22.7, abs=0.05)
+    with torch.device("meta"):
+        cheap = replace(PUBLISHED, mixing="per_style")
+        canonical, motion = CanonicalEncoder(cheap), MotionEncoder(cheap)
         wide = ModulatedGenerator(GeneratorConfig(512, 4, (512, 512, 512, 512, 512, 256, 128), True, False))
-    assert millions(net.visual) == pytest.approx(209.5, abs=0.05)
-    assert millions(net.audio) == pytest.approx(2.81, abs=0.005)
-    assert millions(net.canonical) == pytest.approx(102.8, abs=0.05)
-    assert millions(net.motion) == pytest.approx(157.8, abs=0.05)
-    assert millions(cheap.canonical) == pytest.approx(0.525, abs=0.001)
-    assert millions(cheap.motion) == pytest.approx(1.05, abs=0.005)
-    assert millions(net.generator) == pytest.approx(22.7, abs=0.05)
+    assert millions(canonical) == pytest.approx(0.525, abs=0.001)
+    assert millions(motion) == pytest.approx(1.05, abs=0.005)
     assert millions(wide) == pytest.approx(27.9, abs=0.05)
 
 
-def test_a_published_face_is_fourteen_latents_of_512():
-    with torch.device("meta"):
-        encoder = VisualEncoder(PUBLISHED).eval()
-        face = torch.zeros(1, 3, 256, 256)
+def test_the_networks_do_the_work_of_the_specification(published):
+    """GMAC of one frame: systems.md, 3.2."""
+    got = []
+    for module, shape in (
+        (published.visual, (1, 3, 256, 256)),
+        (published.audio, (1, 1, 80, 16)),
+        (published.generator, (1, 14, 512)),
+    ):
+        with FlopCounterMode(display=False) as counter:
+            module(torch.empty(shape, device="meta"))
+        got.append(counter.get_total_flops() / 2e9)
+    assert got == pytest.approx([59.6, 0.0931, 15.03], rel=1e-3)
+
+
+def test_a_published_face_is_fourteen_latents_of_512(published):
+    encoder, face = published.visual, torch.empty(1, 3, 256, 256, device="meta")
     assert [tuple(m.shape[1:]) for m in encoder.trunk(face)] == [
         (64, 128, 128),
         (128, 64, 64),

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from models.blocks.modulated import ModulatedGenerator
 from models.checkpoint import load_published
 from models.errors import CheckpointError
 from models.pcavs.config import PUBLISHED
-from models.pcavs.convert import _NAMES, load_official
+from models.pcavs.convert import NAMES, convert
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
+from tests.models.blocks.test_modulated import published_generator
 from tests.models.pcavs.published import (
     LAYOUTS,
     TINY,
@@ -18,7 +20,6 @@ from tests.models.pcavs.published import (
     published_motion,
     random_tensors,
 )
-from tests.models.test_modulated import published_generator
 
 ENTRIES = {"G": 117, "V": 324, "A_sync": 294, "E": 363}
 MILLIONS = {"G": 89.57, "V": 38.0, "A_sync": 7.37 + 2.99, "E": 14.29}
@@ -56,11 +57,28 @@ def test_the_layout_has_the_published_sizes(letter):
 def test_every_published_tensor_has_its_place_or_is_known_to_be_of_no_use(full_size, letter):
     layout = LAYOUTS[letter](PUBLISHED)
     published = {name: torch.empty(shape, device="meta") for name, shape in layout.items()}
-    report = load_published(full_size[letter], published, _NAMES[letter])
+    report = load_published(full_size[letter], published, NAMES[letter])
     assert report.missing == ()
     useless = {n for n in layout if any(n.startswith(f"{p}.") for p in IGNORED[letter])}
     assert set(report.ignored) == useless
     assert set(report.loaded) == set(layout) - useless
+
+
+def test_the_networks_do_the_published_work(full_size):
+    """GMAC of one frame or one photo: systems.md, 2.3."""
+    generator = PUBLISHED.generator
+    inputs = {
+        "A_sync": ((1, 1, 80, 20),),
+        "V": ((1, 3, 224, 224),),
+        "E": ((1, 3, 224, 224),),
+        "G": ((1, generator.latents, generator.style_dim), (1, 512, 7, 7)),
+    }
+    got = {}
+    for letter, shapes in inputs.items():
+        with FlopCounterMode(display=False) as counter:
+            full_size[letter].eval()(*(torch.empty(shape, device="meta") for shape in shapes))
+        got[letter] = counter.get_total_flops() / 2e9
+    assert got == pytest.approx({"A_sync": 0.472, "V": 4.28, "E": 6.33, "G": 34.70}, rel=1e-3)
 
 
 @pytest.fixture
@@ -75,8 +93,7 @@ def checkpoint(tmp_path):
 @torch.no_grad()
 def test_loaded_networks_equal_the_published_formulas(checkpoint):
     folder, tensors = checkpoint
-    networks = PcavsNetworks(TINY).eval()
-    load_official(networks, folder)
+    networks, _ = convert(folder, TINY)
     torch.manual_seed(0)
     photo, frame, mel = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64), torch.rand(2, 1, 80, 20)
 
@@ -103,7 +120,7 @@ def test_the_audio_gain_is_the_published_one():
 
 
 def test_the_report_names_what_was_not_used_and_what_is_still_to_train(checkpoint):
-    report = load_official(PcavsNetworks(TINY), checkpoint[0])
+    _, report = convert(checkpoint[0], TINY)
     assert {"G.style.1.weight", "E.classifier.0.bias", "V.model.fc.weight", "A_sync.fc.weight"} <= set(report.ignored)
     assert set(report.missing) == {"pose_map.inner.weight", "pose_map.inner.bias", "pose_map.outer.weight"}
     assert "E.to_mouth.0.weight" in report.loaded
@@ -115,7 +132,7 @@ def test_spoiled_folders_are_refused_with_the_file_that_is_wrong(checkpoint):
 
     def refusal():
         with pytest.raises(CheckpointError) as caught:
-            load_official(PcavsNetworks(TINY), folder)
+            convert(folder, TINY)
         return str(caught.value)
 
     torch.save(tensors["V"], path)  # another network: same names, other shapes
@@ -132,4 +149,4 @@ def test_a_wider_checkpoint_is_refused():
     networks = PcavsNetworks(TINY)
     layout = LAYOUTS["G"](TINY) | {"conv1.activate.bias": (1, 9, 1, 1)}
     with pytest.raises(CheckpointError, match="activate"):
-        load_published(networks.generator, random_tensors(layout, 0), _NAMES["G"])
+        load_published(networks.generator, random_tensors(layout, 0), NAMES["G"])

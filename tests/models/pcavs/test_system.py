@@ -9,7 +9,7 @@ from models.blocks.vox_crop import template, three_points
 from models.checkpoint import load_published
 from models.errors import IdentityError
 from models.pcavs.config import SMALL
-from models.pcavs.convert import _NAMES
+from models.pcavs.convert import NAMES
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
 from models.pcavs.system import Pcavs
 from models.rig import CONTROLS, INDEX
@@ -24,9 +24,7 @@ def networks():
     networks = PcavsNetworks(TINY)
     modules = (networks.generator, networks.identity, networks.audio, networks.motion)
     for letter, module in zip(("G", "V", "A_sync", "E"), modules, strict=True):
-        load_published(
-            module, random_tensors(LAYOUTS[letter](TINY), 5), _NAMES[letter]
-        )  # untrained codes hardly differ
+        load_published(module, random_tensors(LAYOUTS[letter](TINY), 5), NAMES[letter])  # untrained codes hardly differ
     return networks.eval()
 
 

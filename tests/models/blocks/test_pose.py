@@ -1,8 +1,9 @@
 """Pose sources: clips forth and back, live codes, angles."""
 
+import pytest
 import torch
 
-from models.blocks.pose import ANGLE_COLUMNS, PoseMap, PoseSource, back_and_forth
+from models.blocks.pose import ANGLE_COLUMNS, PoseMap, PoseSource, back_and_forth, pose_map_loss
 from models.rig import CONTROLS
 
 
@@ -36,3 +37,15 @@ def test_no_angle_is_no_change_and_angles_are_read_from_the_rig():
     assert pose_map(torch.zeros(2, 3)).abs().max() == 0
     assert pose_map(torch.tensor([[15.0, 0.0, 0.0]])).abs().max() > 0.01
     assert [CONTROLS[i] for i in ANGLE_COLUMNS] == ["headYaw", "headPitch", "headRoll"]
+
+
+def test_the_map_learns_the_difference_to_rest_and_moves_nothing_else():
+    torch.manual_seed(0)
+    pose_map = PoseMap(8, 2)
+    codes, rest = torch.tensor([[3.0, 1.0]], requires_grad=True), torch.tensor([[1.0, 1.0]], requires_grad=True)
+    still = pose_map_loss(pose_map, torch.zeros(1, 3), codes, rest)
+    assert still.item() == pytest.approx((2.0**2 + 0.0) / 2)
+    pose_map_loss(pose_map, torch.ones(1, 3), codes, rest).backward()
+    assert pose_map.outer.weight.grad.abs().sum() > 0
+    assert codes.grad is None
+    assert rest.grad is None
