@@ -134,8 +134,7 @@ class ModulatedConv2d(nn.Module):
         upsample: bool = False,
     ) -> None:
         super().__init__()
-        weight = torch.randn(outputs, inputs, kernel, kernel).contiguous(memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weight[None])
+        self.weight = nn.Parameter(torch.randn(1, outputs, inputs, kernel, kernel))
         self.modulation = EqualLinear(style_dim, inputs, bias_init=1.0)
         self.blur = Blur(1, gain=4.0) if upsample else None
         self.scale = 1.0 / math.sqrt(inputs * kernel**2)
@@ -263,6 +262,13 @@ class ModulatedGenerator(nn.Module):
         for layer in range(config.latents - 1):
             side = config.start_px * 2 ** ((layer + 1) // 2)
             self.noises.register_buffer(f"noise_{layer}", torch.randn(1, 1, side, side))
+
+    def channels_last(self) -> "ModulatedGenerator":
+        """Keep the weights as a CPU reads them fastest, in place. Not before saving: safetensors wants them as made."""
+        for layer in self.modules():
+            if isinstance(layer, ModulatedConv2d):
+                layer.weight.data = layer.weight.data[0].contiguous(memory_format=torch.channels_last)[None]
+        return self
 
     def modulations(self) -> list[tuple[EqualLinear, int]]:
         """Each layer's modulation with the latent it reads, in the order of `modulate`'s answer.

@@ -58,6 +58,7 @@ class Fctfg:
 
     def __init__(self, networks: FctfgNetworks, noise: NoisePolicy = "fixed") -> None:
         self._networks = networks.eval().requires_grad_(False)
+        self._networks.generator.channels_last()
         self._noise: NoisePolicy = noise
         self.frame_px = networks.config.frame_px
         made_of = [networks.visual, networks.canonical, networks.motion.driver]

@@ -108,6 +108,15 @@ def test_a_learned_start_is_the_same_for_each_row():
     torch.testing.assert_close(net(latents, noise="off"), want, atol=1e-5, rtol=1e-5)
 
 
+def test_channels_last_changes_the_strides_and_nothing_else():
+    net, start = randomised(SMALL), torch.randn(1, 6, 3, 3)
+    latents = torch.randn(1, 6, 10)
+    want = net(latents, start, "fixed")
+    assert all(p.is_contiguous() for p in net.parameters())  # what safetensors asks for
+    torch.testing.assert_close(net.channels_last()(latents, start, "fixed"), want, atol=1e-5, rtol=1e-5)
+    assert net.conv1.conv.weight[0].is_contiguous(memory_format=torch.channels_last)
+
+
 def test_random_noise_is_drawn_anew_for_each_row_and_repeats_with_its_seed():
     net = randomised(SMALL)
     first = net.draw_noise("random", 2, torch.Generator().manual_seed(3))
