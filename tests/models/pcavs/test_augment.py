@@ -82,6 +82,7 @@ def test_the_median_removes_a_dot_and_sharpening_makes_nine_of_it():
     dot = torch.zeros(1, 3, 7, 7)
     dot[:, :, 3, 3] = 0.1
     assert blur(dot, 3).abs().max() == 0
+    assert blur(torch.ones(1, 3, 5, 5), 5).min() == 1  # edges are repeated, not dark
     assert sharpen(dot)[0, 0, 3, 3].item() == pytest.approx(0.9)
     assert sharpen(dot)[0, 0, 3, 4].item() == 0.0  # -0.1, clipped
 
