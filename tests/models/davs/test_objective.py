@@ -17,6 +17,7 @@ ALL = (*NETWORKS, *CRITICS)
 def nets():
     networks, critics = shaken(DavsNetworks(TINY)), shaken(DavsCritics(TINY))
     torch.nn.init.zeros_(critics.person_words.conv.bias)  # as fresh: its one map is neither all on nor all off
+    torch.nn.init.normal_(critics.modality.fc2.weight, std=0.01)  # chances near a half, where they can still move
     return networks, critics
 
 
