@@ -5,6 +5,7 @@ ModelError
 ├── EmotionError      an emotion nobody knows
 ├── PhotoError        a photo that cannot be enrolled; `reason` says why, for programs
 ├── IdentityError     a saved identity that does not fit this system or version
+├── CheckpointError   published weights that are damaged, unsafe or of another system
 ├── UnknownSystemError
 ├── SoundShapeError   samples that are not a row for each stream
 ├── EmptySheetError   a contact sheet with nothing on it
@@ -77,6 +78,17 @@ class IdentityError(ModelError, ValueError):
 
     def __str__(self) -> str:
         return f"got an identity of {self.got}, want {self.want}: enrol the photo again"
+
+
+class CheckpointError(ModelError, ValueError):
+    """A file of published weights cannot be read, would run code, or belongs to another system."""
+
+    def __init__(self, got: str, want: str) -> None:
+        self.got = got
+        self.want = want
+
+    def __str__(self) -> str:
+        return f"got {self.got}, want {self.want}: download the checkpoint again or name the system that it is of"
 
 
 class UnknownSystemError(ModelError, ValueError):

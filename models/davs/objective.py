@@ -1,0 +1,128 @@
+"""DAVS's two training steps: what its critics and what its generator minimise on one batch of word clips."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.davs import losses
+from models.davs.critics import SEQUENCE_FRAMES, DavsCritics
+from models.davs.identity import Person
+from models.davs.networks import DavsNetworks
+
+
+@dataclass(frozen=True)
+class DavsBatch:
+    """Clips of one spoken word each.
+
+    Attributes:
+        photo: One frame of each clip, at random, [B, 3, S, S], 0 to 1.
+        frames: 12 frames of each clip, every second one, [B, 12, 3, S, S].
+        windows: The sound of each, [B, 12, 20, 12].
+        neighbours: 20 frames in a row, in which the person critic looks for the word, [B, 20, 3, S, S].
+        words: Which word it is, [B], int64.
+        first: Which of the 12 frames is the first of the 6 that are generated, 0 to 6.
+    """
+
+    photo: Tensor
+    frames: Tensor
+    windows: Tensor
+    neighbours: Tensor
+    words: Tensor
+    first: int
+
+    @property
+    def generated(self) -> slice:
+        """Where among the 12 frames the generated ones lie."""
+        return slice(self.first, self.first + SEQUENCE_FRAMES)
+
+
+@dataclass(frozen=True)
+class DavsOutputs:
+    """What the networks made of a batch.
+
+    Attributes:
+        sound, lips: Word codes, [B, 12, code].
+        early: The person's early maps of `neighbours`, [B, 20, C, S / 4, S / 4].
+        by_sound, by_lips: Frames drawn from the photo and those codes, [B, 6, 3, S, S], 0 to 1.
+    """
+
+    sound: Tensor
+    lips: Tensor
+    early: Tensor
+    by_sound: Tensor
+    by_lips: Tensor
+
+
+def run(networks: DavsNetworks, batch: DavsBatch) -> DavsOutputs:
+    """Encode all and draw six frames of each clip twice: from the sound and from the lips."""
+    clips = batch.words.shape[0]
+    sound = networks.audio(batch.windows.flatten(0, 1)[:, None]).view(clips, -1, networks.config.code)
+    lips = networks.lips(batch.frames.flatten(0, 1)).view_as(sound)
+    early = networks.identity(batch.neighbours.flatten(0, 1)).early
+    person = networks.identity(batch.photo)
+    return DavsOutputs(
+        sound,
+        lips,
+        early.view(clips, -1, *early.shape[1:]),
+        *(_draw(networks, person, codes[:, batch.generated]) for codes in (sound, lips)),
+    )
+
+
+def critic_losses(
+    critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatch, softness: float = 0.0
+) -> dict[str, Tensor]:
+    """What the modality, person and sequence critics minimise; nothing flows into the networks.
+
+    Args:
+        softness: How soft the sequence critic's labels are; the published training draws it from 0 to 0.1 each time.
+
+    Returns:
+        Weighted losses by name; their sum is minimised.
+    """
+    detached = DavsOutputs(*(part.detach() for part in vars(outputs).values()))
+    found = critics.modality(detached.sound), critics.modality(detached.lips)
+    words = critics.person_words(detached.early)
+    terms = {"modality": losses.modality(*found), "person_words": F.cross_entropy(words, batch.words)}
+    real, sound = _twice(batch.frames[:, batch.generated]), _twice(batch.windows[:, batch.generated])
+    fakes = torch.cat([detached.by_sound, detached.by_lips])
+    judged = zip(critics.sequence(fakes, sound), critics.sequence(real, sound), strict=True)
+    for name, (fake, true) in zip(("patches", "match"), judged, strict=True):
+        both = losses.real_or_not(fake, False, softness) + losses.real_or_not(true, True, softness)
+        terms[f"sequence_{name}"] = both / 2
+    return terms
+
+
+def generator_losses(critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatch) -> dict[str, Tensor]:
+    """What the networks and the word classifier minimise. Step only them: gradients also reach the critics.
+
+    Returns:
+        Weighted losses by name; their sum is minimised.
+    """
+    reals = batch.frames[:, batch.generated]
+    fakes = torch.cat([outputs.by_sound, outputs.by_lips])
+    patches, match = critics.sequence(fakes, _twice(batch.windows[:, batch.generated]))
+    found = critics.modality(outputs.sound), critics.modality(outputs.lips)
+    return {
+        "frames_by_sound": losses.reconstruction(outputs.by_sound, reals),
+        "frames_by_lips": losses.reconstruction(outputs.by_lips, reals),
+        "stillness": 5 * losses.stillness(outputs.by_sound, batch.photo),
+        "sequence_patches": losses.real_or_not(patches, True),
+        "sequence_match": losses.real_or_not(match, True),
+        "words_by_sound": F.cross_entropy(critics.words(outputs.sound), batch.words),
+        "words_by_lips": F.cross_entropy(critics.words(outputs.lips), batch.words),
+        "contrastive": losses.contrastive(outputs.lips, outputs.sound),
+        "modality_adversary": 5 * losses.modality_adversary(*found),
+        "confusion": 1e6 * losses.confusion(critics.person_words(outputs.early)),
+    }
+
+
+def _draw(networks: DavsNetworks, person: Person, codes: Tensor) -> Tensor:
+    """Frames of persons that say codes [B, T, code], one time step after the other, as batch norms were trained."""
+    painted = networks.decoder.paint(person)
+    return torch.stack([networks.decoder.speak(painted, code) for code in codes.unbind(1)], 1)
+
+
+def _twice(part: Tensor) -> Tensor:
+    return torch.cat([part, part])

@@ -1,0 +1,177 @@
+"""DAVS as a `System`: a photo to the decoder's share of it, sound to a word code, both to a frame. It has no pose."""
+
+import zlib
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.davs.adapt import STEPS, adapt
+from models.davs.config import CEPSTRA, PUBLISHED, WINDOW_HOPS, DavsConfig
+from models.davs.decoder import Decoder, Painted
+from models.davs.identity import IdentityEncoder
+from models.davs.networks import DavsNetworks
+from models.errors import IdentityError
+from models.system import AudioFeatures, ControlBatch, IdentityState
+
+HOPS_PER_FRAME: Final = 4
+GAIN: Final = 1.5
+"""What the published test multiplies a word code from sound by; one from lips takes 0.8."""
+IDENTITY_FORMAT: Final = 1
+
+_TEMPLATE: Final = np.array([[140.0, 224.0], [220.0, 224.0], [180.0, 300.0]])
+"""Eyes and mouth on the published canvas of 356 x 436 px."""
+_IRISES: Final = (468, 473)
+_MOUTH_CORNERS: Final = (61, 291)
+_WEIGHTS: Final = "decoder."
+
+
+@dataclass(slots=True)
+class DavsState:
+    """What a batch of streams remembers.
+
+    Attributes:
+        heard: The last hops, oldest first, [B, 16, 12], float32. Zeros are those of digital silence.
+    """
+
+    heard: Tensor
+
+    def reset(self, rows: Tensor) -> None:
+        """Forget the streams where `rows` [B] (bool) is true, in place."""
+        self.heard.masked_fill_(rows[:, None, None], 0.0)
+
+
+class Davs:
+    """DAVS with given weights."""
+
+    name: Final = "davs"
+    front_end: Final = "mfcc12"
+    lookahead_ms: Final = (135,)
+    controls: Final = frozenset[str]()
+
+    def __init__(self, networks: DavsNetworks) -> None:
+        self._networks = networks.eval().requires_grad_(False)
+        speaker = _Speaker(deepcopy(networks.decoder).fuse())
+        self._speaker = speaker.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stub
+        self.frame_px = networks.config.image_px
+        self.identity_version = _identity_version(networks)
+        with torch.no_grad():
+            self._silence = networks.audio(torch.zeros(1, 1, WINDOW_HOPS, CEPSTRA))
+
+    @classmethod
+    def load(cls, path: Path, config: DavsConfig = PUBLISHED) -> "Davs":
+        """The system with weights that `DavsNetworks` has saved as safetensors."""
+        networks = DavsNetworks(config)
+        networks.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        return cls(networks)
+
+    def enroll(self, photo: NDArray[np.uint8], *, speech: Tensor | None = None) -> IdentityState:
+        """Find the face, cut it as DAVS does, encode it. See `System.enroll`.
+
+        Args:
+            photo: RGB, [H, W, 3], uint8, upright.
+            speech: If given, adapt the networks to this face first (see `adapt`): the first `mfcc12` windows of the
+                speech to come, [5, 20, 12]. Such an identity carries a decoder of its own, some 90 MB when published
+                sizes are used, and is drawn alone.
+        """
+        from models.visavis.enrol import find_face  # dlib: only enrolment needs it
+        from models.visavis.landmarks import align, cut
+
+        points = find_face(photo)
+        three = np.stack([*points[list(_IRISES)], points[list(_MOUTH_CORNERS)].mean(0)])
+        return self.bind((cut(photo, align(crop_template(), three), self.frame_px) + 1) / 2, speech=speech)
+
+    @torch.no_grad()
+    def bind(self, face: Tensor, *, speech: Tensor | None = None) -> IdentityState:
+        """An identity from a face in DAVS's crop, [1, 3, S, S], 0 to 1. `speech` as for `enroll`.
+
+        Raises:
+            ValueError: If `speech` has not five windows.
+        """
+        if speech is None:
+            return self._state(self._networks.decoder, self._networks.identity, face)
+        if speech.shape != (STEPS, WINDOW_HOPS, CEPSTRA):
+            raise ValueError(f"got speech of shape {tuple(speech.shape)}, want {(STEPS, WINDOW_HOPS, CEPSTRA)}")
+        identity, decoder = adapt(self._networks, face, speech)
+        state = self._state(decoder, identity, face)
+        own = decoder.fuse().state_dict()
+        return IdentityState(state.system, state.version, state.tensors | {_WEIGHTS + k: t for k, t in own.items()})
+
+    def _state(self, decoder: Decoder, encoder: IdentityEncoder, face: Tensor) -> IdentityState:
+        painted = _Speaker(deepcopy(decoder).fuse()).decoder.paint(encoder(face))
+        return IdentityState(self.name, self.identity_version, {k: t[0].clone() for k, t in vars(painted).items()})
+
+    def init_state(self, batch: int) -> DavsState:
+        """A fresh memory for `batch` streams, as after silence."""
+        return DavsState(torch.zeros(batch, WINDOW_HOPS - HOPS_PER_FRAME, CEPSTRA))
+
+    @torch.no_grad()
+    def step(
+        self, identities: list[IdentityState], features: AudioFeatures, controls: ControlBatch, state: DavsState
+    ) -> Tensor:
+        """Draw the next frame of each stream. See `System.step`.
+
+        `features.values` are the four `mfcc12` hops [B, 4, 12] of which the last ends 135 ms after the frame. A lip
+        gain below 1 moves the word code towards that of silence.
+        """
+        window = torch.cat([state.heard, features.values], 1)
+        state.heard.copy_(window[:, HOPS_PER_FRAME:])
+        heard = self._networks.audio(window[:, None])
+        words = GAIN * (self._silence + controls.lip_gain[:, None] * (heard - self._silence))
+        return 2 * self._speak(identities, words) - 1
+
+    def _speak(self, identities: list[IdentityState], words: Tensor) -> Tensor:
+        """Faces 0 to 1: those of the shared decoder in one batch, adapted ones each by their own."""
+        for identity in identities:
+            if (identity.system, identity.version) != (self.name, self.identity_version):
+                raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
+        own = [{k: t for k, t in i.tensors.items() if k.startswith(_WEIGHTS)} for i in identities]
+        frames = torch.empty(len(identities), 3, self.frame_px, self.frame_px)
+        shared = [row for row, weights in enumerate(own) if not weights]
+        if shared:
+            frames[shared] = self._speaker(*_stack([identities[row] for row in shared]), words[shared])
+        for row, weights in enumerate(own):
+            if weights:
+                parts = (*_stack([identities[row]]), words[row : row + 1])
+                frames[row] = torch.func.functional_call(self._speaker, weights, parts)[0]
+        return frames
+
+
+class _Speaker(nn.Module):
+    """`Decoder.speak` as a module's `forward`, so that it can be called with other weights."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, seed: Tensor, joined: Tensor, words: Tensor) -> Tensor:
+        return self.decoder.speak(Painted(seed, joined), words)
+
+
+def crop_template() -> NDArray[np.float64]:
+    """Where eyes and mouth lie in DAVS's crop, in crop units (0 to 1 from edge to edge), [3, 2].
+
+    The published steps in one: 268 px about (178, 238) of the canvas, resized to 260, of which 256 from 2 on are kept.
+    """
+    corner = np.array([178.0 - 134.0, 238.0 - 134.0])
+    return ((_TEMPLATE - corner) * (260 / 268) - 2) / 256
+
+
+def _stack(identities: list[IdentityState]) -> tuple[Tensor, Tensor]:
+    seed, joined = (torch.stack([i.tensors[name] for i in identities]) for name in ("seed", "joined"))
+    return seed, joined
+
+
+def _identity_version(networks: DavsNetworks) -> int:
+    """Names what made an identity: the format, and a checksum of every weight that enrolment uses."""
+    checksum = IDENTITY_FORMAT
+    for part in (networks.identity, networks.decoder):
+        for tensor in part.state_dict().values():
+            checksum = zlib.crc32(tensor.contiguous().numpy().tobytes(), checksum)
+    return checksum

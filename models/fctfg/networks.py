@@ -1,0 +1,53 @@
+"""All networks of one FC-TFG, together: what is trained, saved and drawn with."""
+
+from torch import Tensor, nn
+
+from models.blocks.modulated import ModulatedGenerator, NoisePolicy
+from models.blocks.pose import PoseMap
+from models.blocks.wav2lip_audio import Wav2LipAudio
+from models.fctfg.config import FctfgConfig
+from models.fctfg.latents import CanonicalEncoder, MotionEncoder, TemporalFusion
+from models.fctfg.visual import VisualEncoder
+
+
+class FctfgNetworks(nn.Module):
+    """Visual and audio encoder, the two mappings, the fusion, the generator, and our pose map.
+
+    The pose map ends in the motion encoder's first layer, beside the driver's half of it.
+    """
+
+    def __init__(self, config: FctfgConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.visual = VisualEncoder(config)
+        self.audio = Wav2LipAudio(config.audio_widths)
+        self.canonical = CanonicalEncoder(config)
+        self.motion = MotionEncoder(config)
+        self.fusion = TemporalFusion(config)
+        self.generator = ModulatedGenerator(config.generator)
+        self.pose_map = PoseMap(config.pose_hidden, config.latents * config.code)
+
+    def encode(self, source: Tensor, driver: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """The two codes whose sum is drawn.
+
+        Args:
+            source: Photos, [B, 3, S, S], RGB, -1 to 1.
+            driver: Clips that show pose and eyes, [B, T, 3, S, S].
+            mel: `wav2lip_mel80` windows of the voice, [B, T, 1, 80, 16].
+
+        Returns:
+            z_{s->c} [B, latents, code] and z_{c->d} [B, T, latents, code].
+        """
+        clip = driver.shape[:2]
+        canonical = self.canonical(self.visual(source))
+        motion = self.motion(self.visual(driver.flatten(0, 1)), self.audio(mel.flatten(0, 1)))
+        return canonical, motion.unflatten(0, clip)
+
+    def draw(self, canonical: Tensor, motion: Tensor, noise: NoisePolicy = "random") -> Tensor:
+        """The codes of `encode` to clips [B, T, 3, frame_px, frame_px], RGB, about -1 to 1."""
+        latents = self.fusion(canonical[:, None] + motion)
+        return self.generator(latents.flatten(0, 1), noise=noise).unflatten(0, motion.shape[:2])
+
+    def forward(self, source: Tensor, driver: Tensor, mel: Tensor, noise: NoisePolicy = "random") -> Tensor:
+        """Draw whole clips in one go, nothing cached; arguments as for `encode`, answer as of `draw`."""
+        return self.draw(*self.encode(source, driver, mel), noise)

@@ -1,0 +1,121 @@
+"""What FC-TFG minimises and which networks each loss may move. Stages: inversion, then all together."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.blocks.perceptual import PerceptualLoss, Vgg19
+from models.blocks.syncnet import FRAMES, SyncNet
+from models.fctfg.critic import ResidualCritic
+from models.fctfg.losses import critic_gan, generator_gan, identity, mouths, orthogonality, r1, sync
+from models.fctfg.networks import FctfgNetworks
+
+R1_EVERY: Final = 16
+"""Steps of the discriminator from one R1 penalty to the next, which is weighted as much more."""
+_PERCEPTUAL_WEIGHTS: Final = (10.0,) * 5
+_PERCEPTUAL_SIZES: Final = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """The paper's weights are not known; these are the starting point of systems.md, 3.2."""
+
+    l1: float = 10.0
+    perceptual: float = 1.0
+    adversarial: float = 0.1
+    identity: float = 0.5
+    sync: float = 0.1
+    orthogonality: float = 1.0
+    r1: float = 10.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips of five frames, each of one person.
+
+    Attributes:
+        source: Photos of the persons, [B, 3, S, S], RGB, -1 to 1.
+        frames: What is to be drawn, [B, 5, 3, S, S].
+        driver: Clips with that pose and those eyes; the mouth may be covered or another, so that lips are learned from
+            the voice, [B, 5, 3, S, S].
+        mel: `wav2lip_mel80` windows of the frames, [B, 5, 1, 80, 16].
+    """
+
+    source: Tensor
+    frames: Tensor
+    driver: Tensor
+    mel: Tensor
+
+
+class FctfgObjective(nn.Module):
+    """Discriminator, judges and weights around one `FctfgNetworks`.
+
+    Args:
+        networks: What is trained.
+        face_vector: Pictures [B, 3, S, S], -1 to 1, to identity vectors: `ArcFace.load(path)` as published, or any
+            frozen network that was trained to tell persons apart.
+        scorer: `SyncNet.load(path)` as published, or one trained on the own data, frozen.
+        vgg: `Vgg19.load(path)` as published, or the stand-in.
+        weights: Of the losses.
+    """
+
+    def __init__(
+        self,
+        networks: FctfgNetworks,
+        face_vector: nn.Module,
+        scorer: SyncNet,
+        vgg: Vgg19 | None = None,
+        weights: LossWeights | None = None,
+    ) -> None:
+        super().__init__()
+        self.networks, self.weights = networks, weights or LossWeights()
+        self.critic_net = ResidualCritic(networks.config.critic_widths)
+        self.face_vector, self.scorer = face_vector.requires_grad_(False), scorer.requires_grad_(False)
+        self.perceptual = PerceptualLoss(
+            vgg or Vgg19.stand_in(), _PERCEPTUAL_WEIGHTS, sizes=_PERCEPTUAL_SIZES, normalise=True
+        )
+
+    def inversion(self, batch: Batch) -> dict[str, Tensor]:
+        """First stage: the frames from their own latents. Moves visual encoder and generator."""
+        real = batch.frames.flatten(0, 1)
+        drawn = self.networks.generator(self.networks.visual(real))
+        return self._likeness(drawn, real) | {"adversarial": self._adversarial(drawn)}
+
+    def generator(self, batch: Batch) -> dict[str, Tensor]:
+        """Second stage, the generator's turn: weighted losses. Moves all networks but the pose map."""
+        w, real = self.weights, batch.frames.flatten(0, 1)
+        canonical, motion = self.networks.encode(batch.source, batch.driver, batch.mel)
+        clip = self.networks.draw(canonical, motion)
+        drawn = clip.flatten(0, 1)
+        source = batch.source.repeat_interleave(FRAMES, 0)
+        agreement = self.scorer(mouths(clip), batch.mel[:, FRAMES // 2])
+        per_frame = canonical[:, None].expand_as(motion).flatten(0, 1)
+        return self._likeness(drawn, real) | {
+            "adversarial": self._adversarial(drawn),
+            "identity": w.identity * identity(self.face_vector(drawn), self.face_vector(source)),
+            "sync": w.sync * sync(agreement),
+            "orthogonality": w.orthogonality * orthogonality(per_frame, motion.flatten(0, 1)),
+        }
+
+    def critic(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """The discriminator's turn in either stage. Moves `critic_net` alone; every sixteenth `step` adds R1."""
+        with torch.no_grad():
+            fake = self.networks(batch.source, batch.driver, batch.mel).flatten(0, 1)
+        real = batch.frames.flatten(0, 1).detach().requires_grad_(step % R1_EVERY == 0)
+        scores = self.critic_net(real)
+        losses = {"critic": critic_gan(scores, self.critic_net(fake))}
+        if step % R1_EVERY == 0:
+            losses["r1"] = self.weights.r1 * R1_EVERY * r1(scores, real)
+        return losses
+
+    def _likeness(self, drawn: Tensor, real: Tensor) -> dict[str, Tensor]:
+        return {
+            "l1": self.weights.l1 * F.l1_loss(drawn, real),
+            "perceptual": self.weights.perceptual * self.perceptual(drawn, real),
+        }
+
+    def _adversarial(self, drawn: Tensor) -> Tensor:
+        return self.weights.adversarial * generator_gan(self.critic_net(drawn))

@@ -1,0 +1,128 @@
+"""FC-TFG as a `System`: the canonical latents and the driver's half of the motion mapping are computed at enrolment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.blocks.modulated import NoisePolicy
+from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
+from models.blocks.rows import IdentityRows, checksum
+from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES
+from models.fctfg.config import PUBLISHED, FctfgConfig
+from models.fctfg.latents import FusionState
+from models.fctfg.networks import FctfgNetworks
+from models.system import AudioFeatures, ControlBatch, IdentityState
+
+IDENTITY_FORMAT: Final = 1
+SILENT_MEL: Final = -4.0
+"""The floor of `wav2lip_mel80`."""
+
+
+@dataclass(slots=True)
+class FctfgState:
+    """What a batch of streams remembers.
+
+    Attributes:
+        fusion: The last latents.
+        pose: What head and eyes follow.
+    """
+
+    fusion: FusionState
+    pose: PoseSource
+
+    def reset(self, rows: Tensor) -> None:
+        """Forget the streams where `rows` [B] (bool) is true, in place."""
+        self.fusion.reset(rows)
+        self.pose.reset(rows)
+
+
+class Fctfg:
+    """FC-TFG with given weights.
+
+    Args:
+        networks: The weights.
+        noise: Of the generator: fixed maps by default, so that a still face stays still.
+    """
+
+    name: Final = "fctfg"
+    front_end: Final = "wav2lip_mel80"
+    lookahead_ms: Final = (133,)
+    """Window end and half an STFT window: 132.5 ms, rounded up."""
+    controls: Final = frozenset(ANGLES)
+
+    def __init__(self, networks: FctfgNetworks, noise: NoisePolicy = "fixed") -> None:
+        self._networks = networks.eval().requires_grad_(False)
+        self._networks.generator.channels_last()
+        self._noise: NoisePolicy = noise
+        self.frame_px = networks.config.frame_px
+        made_of = [networks.visual, networks.canonical, networks.motion.driver]
+        weights = [tensor for module in made_of for tensor in module.state_dict().values()]
+        self.identity_version = checksum(weights, IDENTITY_FORMAT)
+        self._rows = IdentityRows(self.name, self.identity_version, ("canonical",))
+        with torch.no_grad():
+            self._silence = networks.audio(torch.full((1, 1, MEL_BANDS, MEL_FRAMES), SILENT_MEL))
+
+    @classmethod
+    def load(cls, path: Path, config: FctfgConfig = PUBLISHED, noise: NoisePolicy = "fixed") -> "Fctfg":
+        """The system with weights that `FctfgNetworks` has saved as safetensors."""
+        networks = FctfgNetworks(config)
+        networks.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        return cls(networks, noise)
+
+    def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:
+        """Find the face, cut it as VoxCeleb's are, encode it. See `System.enroll`."""
+        from models.blocks.vox_crop import vox_crop
+        from models.visavis.enrol import find_face  # dlib: only enrolment needs it
+
+        return self.bind(vox_crop(photo, find_face(photo), self.frame_px))
+
+    @torch.no_grad()
+    def bind(self, face: Tensor) -> IdentityState:
+        """An identity from a crop [1, 3, S, S], -1 to 1. It is its own driver: a clip of one frame."""
+        latents = self._networks.visual(face)
+        tensors = {
+            "canonical": self._networks.canonical(latents)[0],
+            "pose": self._networks.motion.watch(latents).flatten(1),
+        }
+        return IdentityState(self.name, self.identity_version, tensors)
+
+    @torch.no_grad()
+    def pose_codes(self, frames: Tensor) -> Tensor:
+        """A driver's half of the motion mapping, [T, latents * code], from its crops [T, 3, S, S], -1 to 1.
+
+        All of them for `follow_clip`, or the newest for `FctfgState.pose.follow`.
+        """
+        return self._networks.motion.watch(self._networks.visual(frames)).flatten(1)
+
+    def init_state(self, batch: int) -> FctfgState:
+        """A fresh memory for `batch` streams."""
+        config = self._networks.config
+        pose = PoseSource.fresh(batch, config.latents * config.code)
+        return FctfgState(self._networks.fusion.init_state(batch), pose)
+
+    @torch.no_grad()
+    def step(
+        self, identities: list[IdentityState], features: AudioFeatures, controls: ControlBatch, state: FctfgState
+    ) -> Tensor:
+        """Draw the next frame of each stream. See `System.step`.
+
+        `features.values` are the whole `wav2lip_mel80` window of each frame [B, 16, 80], frames of 12.5 ms, of which 3
+        or 4 are new: 40 ms are no whole number of them. A lip gain below 1 moves the voice towards silence. Head
+        angles add to the pose followed.
+        """
+        net = self._networks
+        known = self._rows.stack(identities)
+        heard = net.audio(features.values.transpose(1, 2)[:, None])
+        voice = self._silence + controls.lip_gain[:, None] * (heard - self._silence)
+        watched = state.pose.next([identity.tensors["pose"] for identity in identities])
+        watched = watched + net.pose_map(controls.values[:, ANGLE_COLUMNS])
+        motion = net.motion.move(watched.view_as(known["canonical"]) + net.motion.listen(voice))
+        latents = net.fusion.step(known["canonical"] + motion, state.fusion)
+        start, noise = net.generator.start(len(identities)), net.generator.draw_noise(self._noise, len(identities))
+        return net.generator.synthesize(start, net.generator.modulate(latents), noise).clamp(-1.0, 1.0)

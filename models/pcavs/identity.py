@@ -1,0 +1,86 @@
+"""PC-AVS's identity encoder: ResNeXt-50, a vector and a map of who is on the photo.
+
+Source: Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017, table 1 (32 x 4d);
+systems.md, 2.3 (`ResNeXtEncoder`). Attribute names are torchvision's, as in the published checkpoint (`model.`).
+"""
+
+from typing import Final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.pcavs.config import PcavsConfig
+
+_BLOCKS: Final = (3, 4, 6, 3)
+_EXPANSION: Final = 4
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, grouped 3 x 3 and 1 x 1 convolution, each normalised, plus the input; ReLU last."""
+
+    def __init__(self, inputs: int, planes: int, groups: int, stride: int) -> None:
+        super().__init__()
+        inner, outputs = 2 * planes, _EXPANSION * planes
+        self.conv1, self.bn1 = nn.Conv2d(inputs, inner, 1, bias=False), nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3, self.bn3 = nn.Conv2d(inner, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.downsample = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] to [B, 4 planes, H / stride, W / stride]."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class ResNeXt(nn.Module):
+    """The trunk: a picture to a map of a thirty-second of its size."""
+
+    def __init__(self, planes: tuple[int, int, int, int], groups: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, planes[0], 7, 2, 3, bias=False), nn.BatchNorm2d(planes[0])
+        outputs = [_EXPANSION * p for p in planes]
+        self.layer1 = _stage(planes[0], planes[0], groups, _BLOCKS[0], 1)
+        self.layer2 = _stage(outputs[0], planes[1], groups, _BLOCKS[1], 2)
+        self.layer3 = _stage(outputs[1], planes[2], groups, _BLOCKS[2], 2)
+        self.layer4 = _stage(outputs[2], planes[3], groups, _BLOCKS[3], 2)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """[B, 3, H, W] to [B, 4 planes[3], H / 32, W / 32]."""
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(picture))), 3, 2, 1)
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+
+class IdentityEncoder(nn.Module):
+    """One or several photos of a person to the identity vector and the generator's start map."""
+
+    def __init__(self, config: PcavsConfig) -> None:
+        super().__init__()
+        self.model = ResNeXt(config.identity_planes, config.identity_groups)
+        self.conv1x1 = nn.Conv2d(config.identity, config.generator.widths[0], 1)
+        self._start_px = config.generator.start_px
+
+    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode.
+
+        Args:
+            photos: RGB, -1 to 1, [B, 3, S, S], or [B, references, 3, S, S] to average over.
+
+        Returns:
+            Vector [B, identity] and start map [B, widths[0], start_px, start_px].
+        """
+        if photos.dim() == 5:
+            vector, start = self(photos.flatten(0, 1))
+            per_person = photos.shape[:2]
+            return vector.unflatten(0, per_person).mean(1), start.unflatten(0, per_person).mean(1)
+        last = self.model(photos)
+        return last.mean((2, 3)), F.adaptive_avg_pool2d(self.conv1x1(last), self._start_px)
+
+
+def _stage(inputs: int, planes: int, groups: int, blocks: int, stride: int) -> nn.Sequential:
+    first = Bottleneck(inputs, planes, groups, stride)
+    stay = (Bottleneck(_EXPANSION * planes, planes, groups, 1) for _ in range(blocks - 1))
+    return nn.Sequential(first, *stay)

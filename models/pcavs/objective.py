@@ -1,0 +1,155 @@
+"""What PC-AVS minimises in each of its three stages, and which networks each loss may move.
+
+Stages: identity (`identity`), the mouth space of voice and video (`mouth_space`), then the generator with the pose
+space (`generator` against `critic`). systems.md, 2.5.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.blocks.perceptual import PerceptualLoss, Vgg19
+from models.pcavs.critic import MultiScaleCritic
+from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
+from models.pcavs.networks import PcavsNetworks
+
+PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Option defaults of the released code; the paper's final values are unknown."""
+
+    cross_modal: float = 1.0
+    contrastive: float = 100.0
+    adversarial: float = 1.0
+    feature_matching: float = 10.0
+    perceptual: float = 10.0
+    identity: float = 1.0
+    pose_confusion: float = 0.0
+    """1e6 when used; the code leaves it out by default and for clips of fewer than 20 frames."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips of T frames, each of one person.
+
+    Attributes:
+        photos: Reference photos, [B, 3, S, S], RGB, -1 to 1.
+        frames: The clips, [B, T, 3, S, S].
+        augmented: The clips after `models.pcavs.augment`, same shape.
+        mel: `lws_mel80` windows of the frames, [B, T, 1, 80, 20].
+        persons: Numbers of the persons, [B], int64.
+    """
+
+    photos: Tensor
+    frames: Tensor
+    augmented: Tensor
+    mel: Tensor
+    persons: Tensor
+
+
+class PcavsObjective(nn.Module):
+    """Discriminator, training heads and weights around one `PcavsNetworks`.
+
+    Args:
+        networks: What is trained.
+        persons: Number of persons in the data.
+        clip_frames: T of the batches, for the head that reads a pose clip.
+        vgg: `Vgg19.load(path)` as published, or the stand-in.
+        weights: Of the losses.
+    """
+
+    def __init__(
+        self,
+        networks: PcavsNetworks,
+        persons: int,
+        clip_frames: int,
+        vgg: Vgg19 | None = None,
+        weights: LossWeights | None = None,
+    ) -> None:
+        super().__init__()
+        config = networks.config
+        self.networks, self.weights = networks, weights or LossWeights()
+        self.critic_net = MultiScaleCritic(config.critic_width)
+        self.person_head = nn.Linear(config.identity, persons)
+        self.pose_head = nn.Linear(config.pose * clip_frames, persons)
+        self.perceptual = PerceptualLoss(vgg or Vgg19.stand_in(), PERCEPTUAL_WEIGHTS, normalise=False)
+
+    def identity(self, batch: Batch) -> dict[str, Tensor]:
+        """Stage 1: who is on the photo. Moves the identity encoder and `person_head`."""
+        vector, _ = self.networks.identity(batch.photos)
+        return {"identity": F.cross_entropy(self.person_head(vector), batch.persons)}
+
+    def mouth_space(self, batch: Batch, *, train_trunk: bool) -> dict[str, Tensor]:
+        """Stage 2: voice and mouth. Moves the audio encoder and `to_mouth`.
+
+        Args:
+            batch: At least two clips, so that each has a negative.
+            train_trunk: Whether the motion trunk moves too. Not as published, where a face alignment network gives it.
+        """
+        with torch.set_grad_enabled(train_trunk):
+            feature = self.networks.motion.model(batch.augmented.flatten(0, 1))
+        return self._sync(batch, self.networks.motion.to_mouth(feature), self.networks.audio(batch.mel.flatten(0, 1)))
+
+    def generator(self, batch: Batch) -> dict[str, Tensor]:
+        """Stage 3, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
+
+        Each frame is drawn twice: with the mouth from the voice and with the mouth from the video.
+        """
+        w, real = self.weights, batch.frames.flatten(0, 1)
+        drawn, terms = self._draw(batch)
+        vector, seen, heard, pose = terms
+        losses = {
+            "identity": w.identity * F.cross_entropy(self.person_head(vector), batch.persons),
+            **self._sync(batch, seen, heard),
+        }
+        judged_real = self.critic_net(real)
+        for name, fake in drawn.items():
+            judged = self.critic_net(fake)
+            losses[f"adversarial_{name}"] = w.adversarial * hinge_generator(judged)
+            losses[f"feature_matching_{name}"] = w.feature_matching * feature_matching(judged_real, judged)
+            losses[f"perceptual_{name}"] = w.perceptual * self.perceptual(fake, real)
+        if w.pose_confusion:
+            scores = F.linear(
+                self._pose_clip(batch, pose), self.pose_head.weight.detach(), self.pose_head.bias.detach()
+            )
+            losses["pose_confusion"] = w.pose_confusion * confusion(scores)
+        return losses
+
+    def critic(self, batch: Batch) -> dict[str, Tensor]:
+        """Stage 3, the discriminator's turn. Moves `critic_net` and `pose_head`, nothing else."""
+        with torch.no_grad():
+            drawn, (_, _, _, pose) = self._draw(batch)
+        fake = torch.cat(list(drawn.values()))
+        real = batch.frames.flatten(0, 1).repeat(len(drawn), 1, 1, 1)
+        losses = {"critic": self.weights.adversarial * hinge_critic(self.critic_net(real), self.critic_net(fake))}
+        if self.weights.pose_confusion:
+            losses["pose_persons"] = F.cross_entropy(self.pose_head(self._pose_clip(batch, pose)), batch.persons)
+        return losses
+
+    def _draw(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Pictures [B * T, 3, S, S] by what drives the mouth, and identity, both mouth features and pose."""
+        net, clip = self.networks, batch.frames.shape[1]
+        vector, start = net.identity(batch.photos)
+        seen, pose = net.motion(batch.augmented.flatten(0, 1))
+        heard = net.audio(batch.mel.flatten(0, 1))
+        vectors, starts = vector.repeat_interleave(clip, 0), start.repeat_interleave(clip, 0)
+        drawn = {
+            name: net.draw(net.style(vectors, mouth, pose), starts)
+            for name, mouth in (("voice", heard), ("video", seen))
+        }
+        return drawn, (vector, seen, heard, pose)
+
+    def _sync(self, batch: Batch, seen: Tensor, heard: Tensor) -> dict[str, Tensor]:
+        per_clip = batch.frames.shape[:2]
+        terms = sync(seen.unflatten(0, per_clip), heard.unflatten(0, per_clip))
+        return {
+            name: value * (self.weights.cross_modal if name == "cross_modal" else self.weights.contrastive)
+            for name, value in terms.items()
+        }
+
+    def _pose_clip(self, batch: Batch, pose: Tensor) -> Tensor:
+        return pose.unflatten(0, batch.frames.shape[:2]).flatten(1).relu()

@@ -1,0 +1,111 @@
+"""Which networks each of PC-AVS's losses moves, and the discriminator's form."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.pcavs.critic import MultiScaleCritic
+from models.pcavs.networks import PcavsNetworks
+from models.pcavs.objective import Batch, LossWeights, PcavsObjective
+from tests.models.pcavs.published import TINY
+
+PARTS = ("identity", "audio", "motion.model", "motion.to_mouth", "motion.mouth_embed", "motion.to_headpose")
+
+
+@pytest.fixture(scope="module")
+def objective():
+    torch.manual_seed(0)
+    return PcavsObjective(PcavsNetworks(TINY), persons=3, clip_frames=2, weights=LossWeights(pose_confusion=1e6))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    torch.manual_seed(1)
+    frames = torch.rand(2, 2, 3, 64, 64) * 2 - 1
+    return Batch(
+        photos=frames[:, 0],
+        frames=frames,
+        augmented=frames.flip(-1),
+        mel=torch.rand(2, 2, 1, 80, 20),
+        persons=torch.tensor([0, 2]),
+    )
+
+
+def moved(objective, losses):
+    """Names of the parts that a sum of losses gives a gradient."""
+    objective.zero_grad(set_to_none=True)
+    sum(losses.values()).backward()
+    touched = [name for name, p in objective.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+    parts = {n.removeprefix("networks.") for n in touched}
+    return {".".join(n.split(".")[: 2 if n.startswith("motion") else 1]) for n in parts}
+
+
+def test_the_identity_stage_moves_the_identity_encoder_alone(objective, batch):
+    assert moved(objective, objective.identity(batch)) == {"identity", "person_head"}
+
+
+@pytest.mark.parametrize("train_trunk", [False, True])
+def test_the_mouth_stage_moves_audio_and_the_mouth_head_and_the_trunk_if_told(objective, batch, train_trunk):
+    want = {"audio", "motion.to_mouth"} | ({"motion.model"} if train_trunk else set())
+    losses = objective.mouth_space(batch, train_trunk=train_trunk)
+    assert moved(objective, losses) == want
+    assert set(losses) == {"cross_modal", "video_to_voice", "voice_to_video"}
+
+
+def test_the_generators_turn_moves_all_that_draws_and_no_head_of_the_adversary(objective, batch):
+    got = moved(objective, objective.generator(batch))
+    drawing = {*PARTS, "motion.headpose_embed", "generator"}
+    assert got - {"critic_net"} == drawing | {"person_head"}  # the critic's gradients are thrown away by its own turn
+    assert "pose_head" not in got
+    assert "pose_map" not in got
+
+
+def test_the_critics_turn_moves_the_critic_and_the_pose_head_alone(objective, batch):
+    assert moved(objective, objective.critic(batch)) == {"critic_net", "pose_head"}
+
+
+def test_pose_confusion_reaches_the_pose_code_and_nothing_of_the_generator(objective, batch):
+    losses = objective.generator(batch)
+    got = moved(objective, {"pose_confusion": losses["pose_confusion"]})
+    assert got == {"motion.model", "motion.to_headpose", "motion.headpose_embed"}
+
+
+def test_weights_multiply_their_loss(batch):
+    torch.manual_seed(0)
+    networks = PcavsNetworks(TINY).eval()
+    one, two = (
+        PcavsObjective(networks, 3, 2, weights=LossWeights(contrastive=c, cross_modal=m)).eval()
+        for c, m in ((1.0, 1.0), (5.0, 3.0))
+    )
+    plain, scaled = (o.mouth_space(batch, train_trunk=False) for o in (one, two))
+    assert scaled["cross_modal"].item() == pytest.approx(3 * plain["cross_modal"].item(), rel=1e-4)
+    assert scaled["video_to_voice"].item() == pytest.approx(5 * plain["video_to_voice"].item(), rel=1e-4)
+
+
+def test_the_published_critic_has_the_published_size():
+    with torch.device("meta"):
+        critic = MultiScaleCritic(64)
+    assert sum(p.numel() for p in critic.parameters()) / 1e6 == pytest.approx(5.53, abs=0.005)
+
+
+@torch.no_grad()
+def test_the_critic_judges_the_picture_and_its_half():
+    torch.manual_seed(0)
+    critic, picture = MultiScaleCritic(4).eval(), torch.randn(1, 3, 32, 32)
+    fine, coarse = critic(picture)
+    assert fine[0] is picture
+    want = F.avg_pool2d(picture, 3, 2, 1, count_include_pad=False)
+    torch.testing.assert_close(coarse[0], want)
+    assert [tuple(m.shape[1:]) for m in fine] == [
+        (3, 32, 32),
+        (4, 17, 17),
+        (8, 9, 9),
+        (16, 5, 5),
+        (32, 6, 6),
+        (1, 7, 7),
+    ]
+    weight = critic.scales[0].layers[1][0].weight  # spectrally normalised when read
+    flat = F.conv2d(fine[1], weight, stride=2, padding=2)
+    flat = (flat - flat.mean((2, 3), keepdim=True)) / (flat.var((2, 3), keepdim=True, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(fine[2], F.leaky_relu(flat, 0.2))
+    assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1.0, rel=0.1)
