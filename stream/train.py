@@ -18,11 +18,11 @@ FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5"
 STAGES: Final = ("pairs", "landmarks", "speech", "renderer")
 WEIGHTS: Final = {
     "pairs": "rig.safetensors",
-    "landmarks": "landmarks.safetensors",
+    "landmarks": "parts.safetensors",
     "speech": "speech.safetensors",
-    "renderer": "renderer/renderer.safetensors",
+    "renderer": "renderer-base/renderer.safetensors",
 }
-"""What each stage leaves of what ships with visavis."""
+"""The last that each stage leaves of what ships with visavis."""
 
 QUICK_VOICES: Final = ("flite-kal16", "flite-awb", "held")
 _SETTINGS: Final = "settings.json"
@@ -103,15 +103,16 @@ def commands(stage: str, data: Path, out: Path, *, quick: bool = False) -> Itera
     reads. With `quick`, so little of everything that all stages are done in minutes: the weights are of no use."""
     match stage:
         case "pairs":
-            few = ["--persons", "50", "--states", "5"] if quick else []
+            few = ["--persons", "50", "--states", "5"] if quick else ["--persons", "640", "--states", "10"]
             clips = ["--clips", "25", "--frames", "5"] if quick else []
             yield ["models.training.build_rig", "--data", str(data), "--out", str(out / "rig.safetensors")]
-            yield ["models.training.pairs", "--data", str(data), "--out", str(out / "pairs"), *few]
+            yield ["models.training.pairs", "--data", str(data), "--out", str(out / "pairs"), "--size", "512", *few]
             yield ["models.training.grid_frames", "--data", str(data), "--out", str(out / "pairs"), *clips]
         case "landmarks":
-            weights = out / "landmarks.safetensors"
-            length = ["--steps", "10", "--batch", "8"] if quick else ["--steps", "2400", "--batch", "32"]
-            yield ["models.training.train_landmarks", "--data", str(data), "--out", str(weights), *length]
+            for net, steps, batch in (("landmarks", "2400", "32"), ("parts", "5000", "48")):
+                length = ["--steps", "10", "--batch", "8"] if quick else ["--steps", steps, "--batch", batch]
+                where = ["--data", str(data), "--out", str(out / f"{net}.safetensors")]
+                yield [f"models.training.train_{net}", *where, *length]
         case "speech":
             corpus = out / "speech"
             few = ["--count", "10", "--voices", *QUICK_VOICES] if quick else []
@@ -121,6 +122,9 @@ def commands(stage: str, data: Path, out: Path, *, quick: bool = False) -> Itera
         case _:
             squeezenet = data / FEATURE_WEIGHTS
             features = ["--squeezenet", str(squeezenet)] if squeezenet.is_file() else []
-            where = ["--pairs", str(out / "pairs"), "--out", str(out / "renderer")]
-            length = ["--minutes", "0.5" if quick else "150", "--rate", "2e-3"]
-            yield ["models.training.train_renderer", *where, *features, *length]
+            small, base = out / "renderer", out / "renderer-base"
+            start = ["--size", "base", "--start", str(small / "renderer.safetensors")]
+            for folder, minutes, size in ((small, "150", []), (base, "90", start)):
+                where = ["--pairs", str(out / "pairs"), "--out", str(folder), *size]
+                length = ["--minutes", "0.5" if quick else minutes, "--rate", "1.5e-3"]
+                yield ["models.training.train_renderer", *where, *features, *length]
