@@ -98,10 +98,11 @@ class PairSet:
 
 def _smaller(images: np.ndarray, shrink: int) -> np.ndarray:
     """Means of `shrink` by `shrink` pixels, [N, H, W, 3] uint8."""
-    count, height, width, _ = images.shape
-    blocks = images.reshape(count, height // shrink, shrink, width // shrink, shrink, 3)
-    # a copy, so that the shard can be let go
-    return images.copy() if shrink == 1 else np.rint(blocks.mean((2, 4), dtype=np.float32)).astype(np.uint8)
+    if shrink == 1:
+        return images.copy()  # so that the shard can be let go
+    offsets = [(y, x) for y in range(shrink) for x in range(shrink)]
+    total = np.sum([images[:, y::shrink, x::shrink].astype(np.uint16) for y, x in offsets], axis=0, dtype=np.uint16)
+    return ((total + shrink**2 // 2) // shrink**2).astype(np.uint8)
 
 
 def _pictures(images: list[np.ndarray]) -> Tensor:
