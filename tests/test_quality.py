@@ -112,7 +112,7 @@ def test_lips_open_for_a_vowel_and_close_for_an_m(system, identity, meter):
     phones = tuple(
         Phone("aa" if name == "a" else "m", start, end)
         for name, start, end in zip(names, [0.0, *ends_s[:-1]], ends_s, strict=True)
-    )
+    )[:2]  # hearing 80 ms ahead the lips close a frame before the last vowel ends
     report = measure_speech(system, identity, meter, [Clip(sound, phones)], 80)
     assert report.closures == 1
     assert report.open_reference > 0.01
