@@ -16,7 +16,7 @@ from tqdm import tqdm
 from models.training.landmark_crops import CropSet, joined, list_photos, load_crops, load_renders, spoil
 from models.training.train_landmarks import TrainConfig, Trainer, parse
 from models.visavis.landmarks import EYE_GAPS, INNER_LIPS, IRISES, LEFT_EYELIDS, LIP_GAPS, RIGHT_EYELIDS, load_net
-from models.visavis.parts import LEFT_EYE, MOUTH, PART_PX, RIGHT_EYE, Part, PartNets
+from models.visavis.parts import LEFT_EYE, MOUTH, PART_PX, RIGHT_EYE, Part, PartNets, flipped, mouth_partners
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def look_at(faces: CropSet, rows: Tensor, part: Part, rng: torch.Generator) -> t
     crops = F.grid_sample(stored, grid, mode="bilinear", padding_mode="border", align_corners=False)
     labels = torch.view_as_real((points - corner[:, None]) / turn[:, None])
     if part.mirrored:
-        return crops.flip(3), torch.stack([1 - labels[..., 0], labels[..., 1]], -1)
+        return crops.flip(3), flipped(labels)
     return crops, labels
 
 
@@ -98,14 +98,10 @@ def batch_loss(trainer: Trainer, nets: PartNets, faces: CropSet) -> Tensor:
 
 def _flip_some(crops: Tensor, labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mirror half of the mouths."""
-    mirror = load_net().mirror
-    where = {point: row for row, point in enumerate(MOUTH.points)}
-    partners = torch.tensor([where[int(mirror[point])] for point in MOUTH.points])
-    flip = torch.rand(len(crops), generator=rng) < 0.5
-    mirrored = torch.stack([1 - labels[..., 0], labels[..., 1]], -1)[:, partners]
-    return torch.where(flip[:, None, None, None], crops.flip(3), crops), torch.where(
-        flip[:, None, None], mirrored, labels
-    )
+    mirror = torch.rand(len(crops), generator=rng) < 0.5
+    mirrored = flipped(labels)[:, mouth_partners(load_net())]
+    crops = torch.where(mirror[:, None, None, None], crops.flip(3), crops)
+    return crops, torch.where(mirror[:, None, None], mirrored, labels)
 
 
 @torch.no_grad()

@@ -135,20 +135,20 @@ def look_closer(
     right, left, mouth = (cut(photo, place, PART_PX) for place in places)
     eyes = parts.eye(torch.cat([right, left.flip(3)]))
     lips, mirrored = parts.mouth(torch.cat([mouth, mouth.flip(3)]))
-    partners = _mouth_partners(net)
-    lips = (lips + _flipped(mirrored)[partners]) / 2
-    answers = (eyes[0], _flipped(eyes[1]), lips)
+    partners = mouth_partners(net)
+    lips = (lips + flipped(mirrored)[partners]) / 2
+    answers = (eyes[0], flipped(eyes[1]), lips)
     for part, place, found in zip((RIGHT_EYE, LEFT_EYE, MOUTH), places, answers, strict=True):
         out[list(part.points)] = place.to_photo(found.double().numpy())
     return out
 
 
-def _flipped(points: Tensor) -> Tensor:
+def flipped(points: Tensor) -> Tensor:
     """Points [..., 2] of a crop in its mirror image."""
     return torch.stack([1 - points[..., 0], points[..., 1]], dim=-1)
 
 
-def _mouth_partners(net: LandmarkNet) -> Tensor:
+def mouth_partners(net: LandmarkNet) -> Tensor:
     """For each point of `MOUTH` the place of its mirror partner in it, [P]."""
     where = {point: place for place, point in enumerate(MOUTH.points)}
     return torch.tensor([where[int(net.mirror[point])] for point in MOUTH.points])
