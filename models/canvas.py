@@ -46,7 +46,7 @@ class Paste:
             slice(self.columns.start - x, self.columns.stop - x),
         )
         self._still = canvas.rgb[:, self.rows, self.columns][None] / 127.5 - 1.0
-        edge = (torch.arange(frame_px) + 0.5) / (FEATHER * frame_px)
+        edge = torch.arange(frame_px) / (FEATHER * frame_px)  # of the outermost pixels nothing is taken
         share = torch.minimum(edge, edge.flip(0)).clamp(max=1.0)
         self._share = torch.minimum(share[:, None], share[None])[self._inside]
 
