@@ -13,8 +13,8 @@ from models.training.phones import Phone
 from models.training.speech_clips import Clip
 from models.training.speech_score import CLOSED_SHARE, lowest
 from models.training.visemes import CLOSED
+from stream.compose import to_pixels
 from stream.drive import Drive
-from stream.identities import to_picture
 
 NEAR_S: Final = 0.06
 INNER_S: Final = 0.04
@@ -64,7 +64,7 @@ def film(system: System, identity: IdentityState, sound: NDArray[np.float32], lo
     wanted = len(sound) * FPS // SAMPLE_RATE_HZ
     ahead = np.zeros(SAMPLE_RATE_HZ, np.float32)
     due = drive.push(np.concatenate([sound, ahead]))[:wanted]
-    return [to_picture(drive.draw(frame)) for frame in due]
+    return [to_pixels(drive.draw(frame)) for frame in due]
 
 
 def measure_silence(system: System, identity: IdentityState, rest: Picture, seconds: float = 10.0) -> SilenceReport:

@@ -107,10 +107,10 @@ async def test_the_queue_of_enrolments_is_bounded(tmp_path, worker, monkeypatch)
     begun, go = threading.Event(), threading.Event()
 
     class Slow(TintSystem):
-        def enroll(self, photo):
+        def enroll(self, photo, framing="head"):
             begun.set()
             assert go.wait(5)
-            return super().enroll(photo)
+            return super().enroll(photo, framing)
 
     known = store(tmp_path, worker, Slow())
     first = asyncio.create_task(known.features("ada"))
