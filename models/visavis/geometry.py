@@ -33,12 +33,7 @@ _BEHIND_PX: Final = 15.0
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _HOLD_PX: Final = 20.0  # how far from the photo's edge the background moves freely
 _STILL_PX: Final = 6.0  # the edge of a pasted frame that stands still: its feather, and a cell more
-_GIVE_PX: Final = (
-    8.0,
-    4.0,
-    8.0,
-    16.0,
-)  # how far from there on it moves freely: hair ends close above, necks go on below
+_GIVE_PX: Final = (8.0, 4.0, 8.0, 16.0)  # so far on it moves freely: hair ends close above, necks go on below
 _NODES: Final = 33  # background nodes along a side
 _UNDER: Final = 0.25  # the background's coverage of cells without skin
 _SETTLE: Final = 6  # steps until a cell knows where in the background it comes from
