@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.canvas import Canvas
 from models.errors import IdentityError
+from models.framing import Framing
 
 FPS = 25
 FRAME_MS = 40
 SAMPLE_RATE_HZ = 16_000
+
+_CANVAS: Final = "canvas"
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,27 @@ class IdentityState:
         system: Name of the system that made it.
         version: That system's identity format.
         tensors: One identity's features, no batch dimension; names and shapes are the system's own.
+        canvas: What the frame is pasted into in framing `photo`; None in framing `head`.
     """
 
     system: str
     version: int
     tensors: dict[str, Tensor]
+    canvas: Canvas | None = None
+
+    @property
+    def framing(self) -> Framing:
+        """What its pictures show."""
+        return "head" if self.canvas is None else "photo"
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file; system and version go into its metadata."""
+        """Write a safetensors file; system, version and the frame's place in the canvas go into its metadata."""
         metadata = {"system": self.system, "version": str(self.version)}
-        save_file({name: t.contiguous() for name, t in self.tensors.items()}, path, metadata)
+        tensors = {name: t.contiguous() for name, t in self.tensors.items()}
+        if self.canvas is not None:
+            tensors[_CANVAS] = self.canvas.rgb.contiguous()
+            metadata[_CANVAS] = " ".join(map(str, self.canvas.corner))
+        save_file(tensors, path, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "IdentityState":
@@ -48,12 +63,17 @@ class IdentityState:
             if "system" not in metadata or "version" not in metadata:
                 raise IdentityError("a file without system and version", "one that `visavis enroll` wrote")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        return cls(metadata["system"], int(metadata["version"]), tensors)
+        canvas = None
+        if _CANVAS in metadata:
+            x, y = map(int, metadata[_CANVAS].split())
+            canvas = Canvas(tensors.pop(_CANVAS), (x, y))
+        return cls(metadata["system"], int(metadata["version"]), tensors, canvas)
 
     @property
     def bytes(self) -> int:
-        """Memory that the tensors take."""
-        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+        """Memory that the tensors and the canvas take."""
+        features = sum(t.numel() * t.element_size() for t in self.tensors.values())
+        return features + (0 if self.canvas is None else self.canvas.bytes)
 
 
 @dataclass(frozen=True)
@@ -127,11 +147,12 @@ class System(Protocol):
         """The rig controls that the system obeys; it ignores the others."""
         ...
 
-    def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:
+    def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Compute everything that depends on the photo alone.
 
         Args:
             photo: RGB, [H, W, 3], uint8, upright (EXIF applied).
+            framing: With `photo` the identity has a canvas, and its frames stand still at their edges.
 
         Raises:
             PhotoError: If the photo cannot be used; its text tells a person what to do.

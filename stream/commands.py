@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from models.emotion import EMOTIONS, NEUTRAL
+from models.framing import FRAMINGS
 from stream.config import (
     MAX_LOOKAHEAD_MS,
     DoctorConfig,
@@ -64,6 +65,7 @@ def _print_json(value: object) -> None:
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     _listen_options(parser)
     _system_option(parser)
+    _framing_option(parser, default="head")
     _lookahead_option(parser)
     parser.add_argument("--max-sessions", type=int, default=4, metavar="N", help="callers at a time (default: 4)")
     parser.add_argument(
@@ -108,6 +110,15 @@ def _system_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", default="visavis", help="what draws the face; see `visavis systems`")
 
 
+def _framing_option(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "--framing",
+        choices=FRAMINGS,
+        default=default,
+        help="what the picture shows: the head, or the photo with the living head in it (default: head)",
+    )
+
+
 def _lookahead_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lookahead-ms",
@@ -125,6 +136,7 @@ def _serve(args: Arguments) -> int:
             host=args.host,
             port=args.port,
             system=args.system,
+            framing=args.framing,
             lookahead_ms=args.lookahead_ms,
             max_sessions=args.max_sessions,
             idle_timeout_s=args.idle_timeout_s,
@@ -149,6 +161,7 @@ def _render_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sound", type=Path, help="speech: WAV, FLAC, MP3, Opus, or the sound of a video")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="the film to write")
     _system_option(parser)
+    _framing_option(parser, default=None)
     _lookahead_option(parser)
     parser.add_argument("--no-idle", action="store_true", help="no blinks and no small movements of the head")
     parser.add_argument("--seed", type=int, default=0, help="of the blinks and movements (default: 0)")
@@ -175,6 +188,7 @@ def _render(args: Arguments) -> int:
             audio=args.sound,
             out=args.out,
             system=args.system,
+            framing=args.framing,
             lookahead_ms=args.lookahead_ms,
             idle=not args.no_idle,
             seed=args.seed,
@@ -189,7 +203,7 @@ def _render(args: Arguments) -> int:
     from stream.offline import render
 
     system = load_system(config.system)
-    identity = enroll_file(system, config.photo)
+    identity = enroll_file(system, config.photo, config.framing)
     with tqdm(unit="frame", disable=args.json) as bar:
 
         def show(done: int, total: int | None) -> None:
@@ -211,17 +225,18 @@ def _enroll_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, help="portrait: one face, looking at the camera, lips closed")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the features to write")
     _system_option(parser)
+    _framing_option(parser, default="head")
     parser.add_argument("--json", action="store_true", help="tell the result as JSON")
 
 
 def _enroll(args: Arguments) -> int:
-    config = _configure(lambda: EnrollConfig(photo=args.photo, out=args.out, system=args.system))
+    config = _configure(lambda: EnrollConfig(photo=args.photo, out=args.out, system=args.system, framing=args.framing))
     from models.registry import load_system
     from stream.identities import enroll_file
 
     system = load_system(config.system)
     started_s = time.monotonic()
-    identity = enroll_file(system, config.photo)
+    identity = enroll_file(system, config.photo, config.framing)
     took_s = time.monotonic() - started_s
     identity.save(config.out)
     if args.json:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from models.emotion import EMOTIONS, NEUTRAL
+from models.framing import Framing
 from stream.types import IceServer
 
 MAX_LOOKAHEAD_MS: Final = 200
@@ -72,6 +73,7 @@ class ServeConfig:
         host: Address to listen on. Browsers open the microphone only on localhost or over HTTPS.
         port: TCP port; 0 takes a free one.
         system: Name of the system that draws the faces (`visavis systems` lists them).
+        framing: What the pictures show: the head, or the photo around it too.
         lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
         max_sessions: Callers at the same time; more are answered 503 with Retry-After.
         idle_timeout_s: A session without a packet for this long is closed.
@@ -86,6 +88,7 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     system: str = "visavis"
+    framing: Framing = "head"
     lookahead_ms: int = 40
     max_sessions: int = 4
     idle_timeout_s: float = 30.0
@@ -123,6 +126,7 @@ class RenderConfig:
         audio: Any sound that PyAV reads.
         out: The MP4 to write.
         system: Name of the system that draws the face.
+        framing: What the film shows; None takes the head of a portrait, and features as they were enrolled.
         lookahead_ms: As in a session, 0 to 200.
         idle: Whether blinks and micro-motion go on.
         seed: Of the idle life.
@@ -134,6 +138,7 @@ class RenderConfig:
     audio: Path
     out: Path
     system: str = "visavis"
+    framing: Framing | None = None
     lookahead_ms: int = 40
     idle: bool = True
     seed: int = 0
@@ -159,6 +164,7 @@ class EnrollConfig:
     photo: Path
     out: Path
     system: str = "visavis"
+    framing: Framing = "head"
 
     def __post_init__(self) -> None:
         _check_file("the photo", self.photo)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.i420 import rgb_to_i420
 from models.system import FRAME_MS, IdentityState
+from stream.compose import Composer
 from stream.drive import Drive
 from stream.targets import ControlUpdate
 from stream.vp8 import Vp8Encoder
@@ -55,10 +55,14 @@ class Drawn:
 
 
 class Face:
-    """One stream's drive and encoder. Its methods but `heard_samples` run on the model thread, one at a time."""
+    """One stream's drive, composer and encoder.
+
+    Its methods but `heard_samples` run on the model thread, one at a time.
+    """
 
     def __init__(self, drive: Drive, encoder: Vp8Encoder) -> None:
         self._drive = drive
+        self._composer = Composer()
         self._encoder = encoder
 
     @property
@@ -90,7 +94,7 @@ class Face:
         stamps_s["features"] = time.monotonic()
         rgb = self._drive.draw(frames[-1])
         stamps_s["render"] = time.monotonic()
-        i420: NDArray[np.uint8] = rgb_to_i420(rgb)[0].cpu().numpy()
+        i420 = self._composer.i420(rgb, self._drive.identity.canvas)
         stamps_s["convert"] = time.monotonic()
         if bitrate:
             self._encoder.target_bitrate = bitrate

@@ -25,7 +25,9 @@ from torch import Tensor
 
 import models
 from models.errors import IdentityError
+from models.framing import Framing
 from models.system import FRAME_MS, SAMPLE_RATE_HZ, IdentityState, System
+from stream.compose import to_pixels
 from stream.config import PHOTO_SUFFIXES
 from stream.drive import Drive
 from stream.errors import BusyError, UnknownIdentityError
@@ -73,6 +75,7 @@ class IdentityStore:
         data_dir: Path,
         worker: ModelWorker,
         system: System,
+        framing: Framing = "head",
         *,
         demo_dir: Path = DEMO_DIR,
         decode: Callable[[bytes], Photo] | None = None,
@@ -84,12 +87,14 @@ class IdentityStore:
             data_dir: Is made if it is not there.
             worker: Runs the enrolments, aside from the frames.
             system: Whose features are computed.
+            framing: What the pictures of all of them show.
             demo_dir: Photos named after the identity.
             decode: Photo file to pixels; `models.visavis.enrol.load_photo` unless given.
             on_enrolled: Told how many seconds an enrolment took and how it failed, if it did.
         """
         self._worker = worker
         self._system = system
+        self._framing: Framing = framing
         self._decode = decode or _load_photo
         self._on_enrolled = on_enrolled
         self._uploads_dir = data_dir / "uploads"
@@ -140,7 +145,7 @@ class IdentityStore:
             return self._remember(key, state)
 
     async def picture(self, identity_id: str) -> bytes:
-        """The person at rest as a session would draw them: JPEG, `frame_px` square.
+        """The person at rest as a session would show them: JPEG, `frame_px` square, or the whole photo.
 
         Raises:
             As `features` does.
@@ -207,10 +212,10 @@ class IdentityStore:
 
     def _decode_and_enroll(self, data: bytes) -> tuple[IdentityState, Photo]:
         photo = self._decode(data)
-        return self._system.enroll(photo), photo
+        return self._system.enroll(photo, self._framing), photo
 
     def _key(self, digest: str) -> str:
-        return f"{digest[:32]}-{self._system.name}-{self._system.identity_version}"
+        return f"{digest[:32]}-{self._framing}-{self._system.name}-{self._system.identity_version}"
 
     def _lock(self, key: str) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())
@@ -244,31 +249,27 @@ class IdentityStore:
 
 
 def draw_at_rest(system: System, state: IdentityState) -> Photo:
-    """One frame in silence, without idle life: [frame_px, frame_px, 3], uint8."""
+    """One picture in silence, without idle life: [H, W, 3], uint8."""
     drive = Drive(system, state, idle=False)
     frame: Tensor | None = None
     while frame is None:
         for due in drive.push(np.zeros(FRAME_MS * SAMPLE_RATE_HZ // 1000, np.float32)):
             frame = drive.draw(due)
             break
-    return to_picture(frame)
+    return to_pixels(frame, state.canvas)
 
 
-def to_picture(frame: Tensor) -> Photo:
-    """A frame of one stream, [1, 3, S, S], -1 to 1, as pixels, [S, S, 3], uint8."""
-    levels = ((frame[0].permute(1, 2, 0) + 1.0) * 127.5).round().clamp(0, 255)
-    return levels.byte().numpy()
-
-
-def enroll_file(system: System, path: Path) -> IdentityState:
+def enroll_file(system: System, path: Path, framing: Framing | None = None) -> IdentityState:
     """The features of a portrait, or those that `visavis enroll` wrote (.safetensors).
+
+    `framing` None takes `head` for a portrait, and features as they are.
 
     Raises:
         PhotoError: If the portrait cannot be used.
-        IdentityError: If the features are none of this system's.
+        IdentityError: If the features are none of this system's, or were enrolled for another framing.
     """
     if path.suffix != ".safetensors":
-        return system.enroll(_load_photo(path.read_bytes()))
+        return system.enroll(_load_photo(path.read_bytes()), framing or "head")
     want = f"system {system.name}, version {system.identity_version}"
     try:
         state = IdentityState.load(path)
@@ -276,6 +277,8 @@ def enroll_file(system: System, path: Path) -> IdentityState:
         raise IdentityError(f"{path}, which is damaged", want) from None
     if (state.system, state.version) != (system.name, system.identity_version):
         raise IdentityError(f"system {state.system}, version {state.version}", want)
+    if framing not in (None, state.framing):
+        raise IdentityError(f"framing {state.framing}", f"framing {framing}")
     return state
 
 

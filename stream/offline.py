@@ -17,8 +17,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.i420.op import rgb_to_i420
+from models.canvas import Canvas
 from models.system import FPS, SAMPLE_RATE_HZ, IdentityState, System
+from stream.compose import Composer
 from stream.config import RenderConfig
 from stream.drive import Drive
 from stream.errors import SoundError
@@ -68,7 +69,7 @@ def render(
     part = config.out.with_name(f".{config.out.stem}.part.mp4")
     try:
         with _open_sound(config.audio) as sound, av.open(part, "w", options={"movflags": "faststart"}) as film:
-            writer = _Writer(film, system.frame_px, _layout(sound))
+            writer = _Writer(film, system.frame_px, identity.canvas, _layout(sound))
             drive = Drive(system, identity, lookahead_ms=config.lookahead_ms, idle=config.idle, seed=config.seed)
             drive.targets.update(_mood(config))
             seconds = _draw_all(sound, drive, writer, on_progress)
@@ -169,21 +170,23 @@ def _frames(sound: InputContainer) -> Iterator[av.AudioFrame]:
 class _Writer:
     """An MP4 with one picture track and one sound track, both from media time 0 on."""
 
-    def __init__(self, film: OutputContainer, frame_px: int, layout: str) -> None:
+    def __init__(self, film: OutputContainer, frame_px: int, canvas: Canvas | None, layout: str) -> None:
         self._film = film
+        self._canvas, self._composer = canvas, Composer()
         self.frames = 0
         x264 = "libx264" in av.codecs_available
         self.codec = "h264" if x264 else "mpeg4"
         options = {"crf": "18", "preset": "medium"} if x264 else {"qscale:v": "3"}
         self._picture: VideoStream = film.add_stream("libx264" if x264 else "mpeg4", rate=FPS, options=options)
-        self._picture.width = self._picture.height = frame_px
+        height, width = (frame_px, frame_px) if canvas is None else canvas.rgb.shape[1:]
+        self._picture.width, self._picture.height = width, height
         self._picture.pix_fmt = "yuv420p"
         self._voice: AudioStream = film.add_stream("aac", rate=VOICE_RATE_HZ, layout=layout)
         self._voice.bit_rate = AAC_BIT_RATE
 
     def add_frame(self, rgb: Tensor) -> None:
-        """Append one picture, [1, 3, frame_px, frame_px], float32, -1 to 1."""
-        frame = av.VideoFrame.from_ndarray(rgb_to_i420(rgb)[0].numpy(), format="yuv420p")
+        """Append the picture of one frame, [1, 3, frame_px, frame_px], float32, -1 to 1."""
+        frame = av.VideoFrame.from_ndarray(self._composer.i420(rgb, self._canvas), format="yuv420p")
         frame.pts, frame.time_base = self.frames, Fraction(1, FPS)
         self._film.mux(self._picture.encode(frame))
         self.frames += 1

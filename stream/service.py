@@ -150,7 +150,9 @@ class Service:
             assert system is not None  # no deadline was set
             self._system = system
             make_store = partial(self._make_store, on_enrolled=self.metrics.on_enrolled)
-            store = await self._worker.run_aside(partial(make_store, self.config.data_dir, self._worker, system))
+            store = await self._worker.run_aside(
+                partial(make_store, self.config.data_dir, self._worker, system, self.config.framing)
+            )
             self._store = store
             await self._warm_up(system, store)
         except Exception as error:  # the edge: told by /readyz, and by the command's exit code

@@ -95,7 +95,7 @@ class Session:
         self._resolve_identity = resolve_identity
         self._max_idle_s, self._vanished_s = max_idle_s, min(VANISHED_S, max_idle_s)
         drive = Drive(system, identity, lookahead_ms=self.lookahead_ms, idle=options.idle, seed=options.seed)
-        self._face = Face(drive, Vp8Encoder(system.frame_px))
+        self._face = Face(drive, Vp8Encoder())
         self._face_out = RtpOut(peer.face, low_delay=True)
         self._voice_out = None if peer.voice is None else RtpOut(peer.voice, low_delay=False)
         self._voice = VoiceLine(self.lookahead_ms / 1000.0 + USUAL_WORK_S, trim_s=USUAL_TRIM_S)

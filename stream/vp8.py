@@ -20,21 +20,22 @@ CHANGE: Final = 0.25
 """The encoder is opened anew (which costs a key frame) only for a change of bitrate by more than this share."""
 
 
-def usual_bitrate(frame_px: int) -> int:
-    """Bits per second for a square face: 0.57 Mbit/s at 256, 2.3 Mbit/s at 512."""
-    return min(MAX_BITRATE, int(BITS_PER_PIXEL * FPS * frame_px * frame_px))
+def usual_bitrate(width: int, height: int) -> int:
+    """Bits per second for a picture of so many pixels: 0.57 Mbit/s at 256 x 256, 2.3 Mbit/s at 512 x 512."""
+    return min(MAX_BITRATE, int(BITS_PER_PIXEL * FPS * width * height))
 
 
 class Vp8Encoder:
     """Encodes one stream. Not thread-safe: one thread at a time, but `target_bitrate` may be set from another.
 
+    The picture's size may change from one frame to the next; the first of a new size is a key frame.
+
     Attributes:
         target_bitrate: Bits per second that the network is believed to carry; the usual rate is never exceeded.
     """
 
-    def __init__(self, frame_px: int) -> None:
-        self.target_bitrate = usual_bitrate(frame_px)
-        self._frame_px = frame_px
+    def __init__(self) -> None:
+        self.target_bitrate = MAX_BITRATE
         self._codec: VideoCodecContext | None = None
         self._bitrate = 0
         self._picture_id = 0
@@ -51,17 +52,19 @@ class Vp8Encoder:
         picture.pts = frame
         if key:
             picture.pict_type = PictureType.I
-        data = b"".join(bytes(packet) for packet in self._open().encode(picture))
+        data = b"".join(bytes(packet) for packet in self._open(picture.width, picture.height).encode(picture))
         payloads = packetize(data, self._picture_id)
         self._picture_id = (self._picture_id + 1) % (1 << 15)
         return payloads
 
-    def _open(self) -> VideoCodecContext:
-        wanted = min(max(self.target_bitrate, MIN_BITRATE), usual_bitrate(self._frame_px))
-        if self._codec is not None and abs(wanted - self._bitrate) <= CHANGE * self._bitrate:
-            return self._codec
+    def _open(self, width: int, height: int) -> VideoCodecContext:
+        wanted = min(max(self.target_bitrate, MIN_BITRATE), usual_bitrate(width, height))
+        codec = self._codec
+        fits = codec is not None and (codec.width, codec.height) == (width, height)
+        if codec is not None and fits and abs(wanted - self._bitrate) <= CHANGE * self._bitrate:
+            return codec
         codec = av.CodecContext.create("libvpx", "w")
-        codec.width = codec.height = self._frame_px
+        codec.width, codec.height = width, height
         codec.pix_fmt = "yuv420p"
         codec.framerate = Fraction(FPS)
         codec.time_base = Fraction(1, FPS)

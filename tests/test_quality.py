@@ -24,7 +24,7 @@ from models.visavis.renderer import inner
 from models.visavis.system import Visavis
 from stream import probe_sound
 from stream.cli import main
-from stream.identities import to_picture
+from stream.compose import to_pixels
 
 
 @pytest.fixture(scope="module")
@@ -234,8 +234,8 @@ def pairs(system, identity, tmp_path_factory):
     """One held-out person whose truth is what the system itself draws."""
     shape = {name: t.numpy()[None] for name, t in Shape.from_tensors(identity.tensors, "shape.").tensors().items()}
     controls = [vector({}), vector({"jawOpen": 0.5}), vector({"headYaw": 12, "mouthSmileLeft": 0.5})]
-    photo = to_picture(inner(identity.tensors["photo"][None]))
-    drawn = [to_picture(system.draw([identity], values[None])) for values in controls[1:]]
+    photo = to_pixels(inner(identity.tensors["photo"][None]))
+    drawn = [to_pixels(system.draw([identity], values[None])) for values in controls[1:]]
     folder = tmp_path_factory.mktemp("pairs")
     np.savez(
         folder / "pairs-000.npz",

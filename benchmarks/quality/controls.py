@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.meter import FaceMeter, Picture, Seen
 from models.rig import vector
 from models.system import AudioFeatures, ControlBatch, IdentityState, System
-from stream.identities import to_picture
+from stream.compose import to_pixels
 
 Quantity = str
 BOTH_LIDS: Final = ("eyeBlinkLeft", "eyeBlinkRight")
@@ -80,7 +80,7 @@ class Puppet:
     def pose(self, **controls: float) -> Picture:
         """The face under these controls, RGB, [S, S, 3], uint8."""
         batch = ControlBatch(vector(controls)[None], torch.zeros(1))
-        return to_picture(self._system.step([self._identity], self._silence, batch, self._system.init_state(1)))
+        return to_pixels(self._system.step([self._identity], self._silence, batch, self._system.init_state(1)))
 
 
 def measure_controls(puppet: Puppet, meter: FaceMeter) -> ControlReport:

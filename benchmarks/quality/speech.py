@@ -15,8 +15,8 @@ from models.training.speech_clips import Clip, read_clips
 from models.training.speech_score import CLOSED_SHARE, lowest
 from models.training.sync_expert import LEAST_FRAMES, Sync, SyncExpert, mel_of, mouths_of
 from models.training.visemes import CLOSED
+from stream.compose import to_pixels
 from stream.drive import Drive
-from stream.identities import to_picture
 
 NEAR_S: Final = 0.06
 INNER_S: Final = 0.04
@@ -91,7 +91,7 @@ def film(system: System, identity: IdentityState, clip: Clip, lookahead_ms: int)
     wanted = len(sound) * FPS // SAMPLE_RATE_HZ
     ahead = np.zeros(SAMPLE_RATE_HZ, np.float32)
     due = drive.push(np.concatenate([sound, ahead]))[:wanted]
-    return [to_picture(drive.draw(frame)) for frame in due]
+    return [to_pixels(drive.draw(frame)) for frame in due]
 
 
 def samples(clip: Clip) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from models.visavis.ict import Rig, Shape, pose
 from models.visavis.landmarks import INNER_LIPS, OUTER_LIPS, align, load_net, locate_twice
 from models.visavis.renderer import FRAME_PX, PHOTO_PX
 from models.visavis.system import Visavis, with_margin
-from stream.identities import to_picture
+from stream.compose import to_pixels
 
 STATES: Final = 4
 """States looked at of each person."""
@@ -138,7 +138,7 @@ def _pairs(system: Visavis, rig: Rig, held_out: PairSet, person: int) -> Iterato
     own = _marks(rig, shape, own_controls(shape))
     states = np.unique(np.linspace(1, len(images) - 1, STATES).round().astype(int))
     for state in states.tolist():
-        drawn = to_picture(system.draw([identity], controls[state][None]))
+        drawn = to_pixels(system.draw([identity], controls[state][None]))
         marks = _marks(rig, shape, controls[state])
         answers: dict[Candidate, Picture] = {
             "model": drawn,

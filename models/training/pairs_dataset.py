@@ -100,8 +100,9 @@ def _smaller(images: np.ndarray, shrink: int) -> np.ndarray:
     """Means of `shrink` by `shrink` pixels, [N, H, W, 3] uint8."""
     if shrink == 1:
         return images.copy()  # so that the shard can be let go
-    offsets = [(y, x) for y in range(shrink) for x in range(shrink)]
-    total = np.sum([images[:, y::shrink, x::shrink].astype(np.uint16) for y, x in offsets], axis=0, dtype=np.uint16)
+    total = np.zeros((len(images), images.shape[1] // shrink, images.shape[2] // shrink, 3), np.uint16)
+    for y, x in np.ndindex(shrink, shrink):
+        total += images[:, y::shrink, x::shrink]
     return ((total + shrink**2 // 2) // shrink**2).astype(np.uint8)
 
 

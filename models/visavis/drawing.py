@@ -53,14 +53,19 @@ class Faces:
 
 
 def hang(
-    geometry: Geometry, encoder: IdentityEncoder, photo: Tensor, shape: Shape, valid: Tensor | None = None
+    geometry: Geometry,
+    encoder: IdentityEncoder,
+    photo: Tensor,
+    shape: Shape,
+    valid: Tensor | None = None,
+    moving: Tensor | None = None,
 ) -> Faces:
     """All that depends on photos alone: [B, 3, 320 d, 320 d], -1 to 1, and their fits in frame pixels, a row each.
 
-    `valid` as for `Geometry.bind`.
+    `valid` and `moving` as for `Geometry.bind`.
     """
     own = F.pad(shape.expression - shape.rest, (0, len(ANGLES)))
-    binding = geometry.bind(shape, own, valid)
+    binding = geometry.bind(shape, own, valid, moving)
     fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
     return Faces(photo, fine, coarse, person(geometry.rig, shape), own, shape, binding)
 

@@ -343,10 +343,15 @@ def crop_box(shape: Shape) -> Box:
 
 
 def crop(photo: NDArray[np.uint8], box: Box, size_px: int = FRAME_PX) -> NDArray[np.uint8]:
-    """Cut `box` out of a photo [H, W, 3] and resample it, antialiased, to [size_px, size_px, 3].
+    """Cut the square `box` out of a photo [H, W, 3] and resample it, antialiased, to [size_px, size_px, 3].
 
     Where the box leaves the photo, the photo's edge is repeated.
     """
+    return resample(photo, box, (size_px, size_px))
+
+
+def resample(photo: NDArray[np.uint8], box: Box, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """As `crop`, of a rectangle and to any `size` (width, height)."""
     from PIL import Image  # training machines without pictures do not have it
 
     height, width = photo.shape[:2]
@@ -354,8 +359,8 @@ def crop(photo: NDArray[np.uint8], box: Box, size_px: int = FRAME_PX) -> NDArray
     right, bottom = max(0, int(np.ceil(box[2])) - width), max(0, int(np.ceil(box[3])) - height)
     padded = np.pad(photo, ((top, bottom), (left, right), (0, 0)), mode="edge")
     moved = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
-    kind = Image.Resampling.LANCZOS if box[2] - box[0] > size_px else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(padded).resize((size_px, size_px), kind, box=moved))
+    kind = Image.Resampling.LANCZOS if box[2] - box[0] > size[0] else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(padded).resize(size, kind, box=moved))
 
 
 def to_frame(vertices: Tensor, box: Box, size_px: int = FRAME_PX) -> Tensor:

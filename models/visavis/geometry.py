@@ -32,6 +32,8 @@ _DEEPEST: Final = -40.0  # exponent of what lies farthest back: 16 cm behind the
 _BEHIND_PX: Final = 15.0
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _HOLD_PX: Final = 20.0  # how far from the photo's edge the background moves freely
+_STILL_PX: Final = 6.0  # the edge of a pasted frame that stands still: its feather, and a cell more
+_GIVE_PX: Final = (8.0, 4.0, 8.0, 16.0)  # so far on it moves freely: hair ends close above, necks go on below
 _NODES: Final = 33  # background nodes along a side
 _UNDER: Final = 0.25  # the background's coverage of cells without skin
 _SETTLE: Final = 6  # steps until a cell knows where in the background it comes from
@@ -57,6 +59,7 @@ class Binding(TensorFields):
         facing: How much each skin vertex faces the camera there, [B, Nf], 0 (away) to 1.
         attach: Pull of each anchor vertex on each background node, rows sum to 1, [B, G, A].
         follow: How much of that pull a node obeys, [B, G], 0 to 1.
+        free: How freely each half-resolution cell of the frame may move, [B, 1, 128, 128], 0 (not at all) to 1.
         iris: Centres of the irises in the photo, [B, 2, 2], frame px.
         teeth: Middle of the upper teeth in the photo, [B, 2], frame px.
         mouth: The photo's own mouth opening, [B, 1, 320 d, 320 d], -1 (outside) to 1 (inside).
@@ -66,6 +69,7 @@ class Binding(TensorFields):
     facing: Tensor
     attach: Tensor
     follow: Tensor
+    free: Tensor
     iris: Tensor
     teeth: Tensor
     mouth: Tensor
@@ -144,7 +148,9 @@ class Geometry:
         pixels = _pixels(FRAME_PX, FRAME_PX)
         self._cells, self._quarter = pixels[::2, ::2] + 0.5, pixels[::4, ::4] + 1.5
 
-    def bind(self, shape: Shape, controls: Tensor, valid: Tensor | None = None) -> Binding:
+    def bind(
+        self, shape: Shape, controls: Tensor, valid: Tensor | None = None, moving: Tensor | None = None
+    ) -> Binding:
         """Hang photos on the rig.
 
         Args:
@@ -152,6 +158,8 @@ class Geometry:
             controls: What the photo shows relative to rest, [B, 57] (`expression - rest` for a fitted photo).
             valid: What of the frame the photo shows (x0, y0, x1, y1), [B, 4], frame px: the background is held there,
                 so that no movement brings in what was never seen. Without it nothing is held.
+            moving: Where the frame may move (x0, y0, x1, y1), [B, 4], frame px: beyond, and some pixels inside, not
+                even skin does, so that the frame can be pasted back without a seam. Without it it moves everywhere.
         """
         posed = pose(self.rig, shape, controls)
         skin = posed[:, self._skin, :2]
@@ -165,6 +173,7 @@ class Geometry:
             self._facing(shape, controls),
             attach / attach.sum(2, keepdim=True),
             1.0 / (1.0 + beyond.square()) * self._held(valid),
+            self._free(moving, len(skin)),
             self._iris_middles(shape, controls),
             posed[:, self._upper_teeth, :2].mean(1),
             F.pad(
@@ -187,6 +196,7 @@ class Geometry:
         posed = pose(self.rig, shape, controls, base)
         way, coverage = self._way_back(binding, posed, self._facing(shape, controls))
         eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
+        way = way * binding.free
         full = F.interpolate(_sampling(way), scale_factor=2.0 * self._detail, mode="bilinear", align_corners=False)
         frame = _sample(photo, full.permute(0, 2, 3, 1) * (FRAME_PX / PHOTO_PX))
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
@@ -234,8 +244,14 @@ class Geometry:
         """How freely each background node may move, [B, G] or a scalar: 0 where the photo ends to 1."""
         if valid is None:
             return torch.ones(())
-        inside = torch.minimum(self._nodes - valid[:, None, :2], valid[:, None, 2:] - self._nodes).amin(2)
-        return (inside / _HOLD_PX).clamp(0.0, 1.0)
+        return (_inside(self._nodes, valid[:, None]).amin(-1) / _HOLD_PX).clamp(0.0, 1.0)
+
+    def _free(self, moving: Tensor | None, batch: int) -> Tensor:
+        """`Binding.free`: steps up to 1 from `_STILL_PX` inside the rectangle on, each edge's by its `_GIVE_PX`."""
+        if moving is None:
+            return torch.ones(batch, 1, _GRID, _GRID)
+        shares = (_inside(self._cells, moving[:, None, None]) - _STILL_PX) / torch.tensor(_GIVE_PX)
+        return shares.amin(-1).clamp(0.0, 1.0)[:, None]
 
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
         """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face."""
@@ -314,6 +330,11 @@ class Geometry:
         sums = splat(place, values, *size)
         sums = sums + _BETWEEN * F.avg_pool2d(sums, 3, 1, 1)  # the mesh is sparser than the cells
         return sums[:, :6] / sums[:, 6:7].clamp(min=1e-20) * (sums[:, 7:] * _DENSE).clamp(max=1.0)
+
+
+def _inside(points: Tensor, rectangle: Tensor) -> Tensor:
+    """How far points [..., 2] lie inside each edge of rectangles [..., 4] (x0, y0, x1, y1), [..., 4], px."""
+    return torch.cat([points - rectangle[..., :2], rectangle[..., 2:] - points], -1)
 
 
 def _pixels(height: int, width: int, detail: int = 1) -> Tensor:

@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.audio.log_mel import BANDS, HOPS_PER_FRAME
+from models.canvas import Canvas
 from models.errors import IdentityError
+from models.framing import Framing
 from models.rig import CONTROLS, SPEECH, clamp, columns
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.drawing import Drawing, Faces, blend, hang
@@ -23,13 +25,14 @@ from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, blinks, mean_shape
 from models.visavis.renderer import DETAIL, FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet, Size
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState, SpeechStep
+from models.visavis.surroundings import surroundings
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 RENDERERS: Final[dict[Size, Path]] = {
     "small": _WEIGHTS / "renderer.safetensors",
     "base": _WEIGHTS / "renderer-base.safetensors",
 }
-IDENTITY_FORMAT: Final = 5
+IDENTITY_FORMAT: Final = 6
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
@@ -83,7 +86,7 @@ class Visavis:
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         return cls(Rig.load(), SpeechNet.load(), encoder, net, backend)
 
-    def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:
+    def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, fit the rig to it, encode it. See `System.enroll`."""
         from models.visavis.enrol import find_face  # dlib: only enrolment needs it
 
@@ -93,10 +96,13 @@ class Visavis:
         height, width = photo.shape[:2]
         corners = to_frame(torch.tensor([[0.0, 0.0], [float(width), float(height)]]), box, FRAME_PX)
         frame = crop(photo, with_margin(box), PHOTO_PX * self._detail)
-        return self.bind(frame, shape_in_frame(shape, box, FRAME_PX), corners.flatten())
+        canvas = surroundings(photo, box, self.frame_px) if framing == "photo" else None
+        return self.bind(frame, shape_in_frame(shape, box, FRAME_PX), corners.flatten(), canvas)
 
     @torch.no_grad()
-    def bind(self, frame: NDArray[np.uint8], shape: Shape, photo_px: Tensor = _WHOLE) -> IdentityState:
+    def bind(
+        self, frame: NDArray[np.uint8], shape: Shape, photo_px: Tensor = _WHOLE, canvas: Canvas | None = None
+    ) -> IdentityState:
         """An identity from a photo cut to frame and margin, and its fit in frame pixels.
 
         Args:
@@ -104,12 +110,15 @@ class Visavis:
             shape: The person.
             photo_px: Where in the frame the photo begins and ends (x0, y0, x1, y1), [4], frame px. If that is short of
                 the frame, only the largest square that the photo fills is shown, enlarged.
+            canvas: What the frame is pasted into. With it the frame stands still at its edges and all of it is shown.
         """
         photo = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         one = Shape.from_tensors({name: t[None] for name, t in shape.tensors().items()})
-        faces = hang(self._geometry, self._encoder, photo, one, photo_px[None])
+        moving = None if canvas is None else photo_px[None].clamp(0.0, FRAME_PX)  # what the photo fills of the frame
+        faces = hang(self._geometry, self._encoder, photo, one, photo_px[None], moving)
         tensors = {name: t[0].clone() for name, t in faces.tensors().items()}
-        return IdentityState(self.name, self.identity_version, {**tensors, _VIEW: shown(photo_px)})
+        view = shown(photo_px if canvas is None else _WHOLE)
+        return IdentityState(self.name, self.identity_version, {**tensors, _VIEW: view}, canvas)
 
     def init_state(self, batch: int) -> VisavisState:
         """A fresh memory for `batch` streams."""

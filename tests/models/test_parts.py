@@ -10,7 +10,7 @@ from models.visavis.enrol import find_face
 from models.visavis.landmarks import EYE_GAPS, LIP_GAPS, Placement, align, load_net, locate_twice
 from models.visavis.parts import LEFT_EYE, MOUTH, PART_PX, RIGHT_EYE, WEIGHTS, load_parts, look_closer
 from models.visavis.system import Visavis
-from stream.identities import to_picture
+from stream.compose import to_pixels
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def drawn():
         "left": {"gazeYaw": -15},
         "open": {"jawOpen": 0.4, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
     }
-    pictures = {name: to_picture(system.draw([identity], rig.vector(state)[None])) for name, state in states.items()}
+    pictures = {name: to_pixels(system.draw([identity], rig.vector(state)[None])) for name, state in states.items()}
     return {name: find_face(np.kron(picture, np.ones((2, 2, 1), np.uint8))) for name, picture in pictures.items()}
 
 

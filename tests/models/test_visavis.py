@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from models import rig
+from models.canvas import Canvas, Paste
 from models.errors import IdentityError
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.drawing import blend
@@ -148,6 +149,49 @@ def test_lip_gain_zero_keeps_the_lips_closed_whatever_is_heard(eager, nobody):
     for _ in range(5):
         shut = eager.step([nobody], loud, ControlBatch(torch.zeros(1, 57), torch.zeros(1)), state)[0]
     torch.testing.assert_close(shut, draw(eager, nobody), atol=0, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def framed(eager, picture):
+    """Nobody in framing `photo`: the picture with 32 px around it."""
+    around = with_margin(picture)
+    canvas = Canvas(torch.from_numpy(around).permute(2, 0, 1).contiguous(), (MARGIN_PX, MARGIN_PX))
+    shape = Shape.from_tensors({name: t[0] for name, t in mean_shape().tensors().items()})
+    return eager.bind(around, shape, canvas=canvas)
+
+
+@pytest.mark.parametrize("turn", ["headYaw", "headPitch", "headRoll"])
+@pytest.mark.parametrize("degrees", [-15, 15])
+def test_a_pasted_frame_has_no_seam_however_the_head_turns(eager, framed, turn, degrees):
+    off = (pasted(draw(eager, framed, **{turn: degrees}), framed.canvas) - framed.canvas.rgb).abs().amax(0)
+    off = off[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+    border = torch.ones_like(off, dtype=torch.bool)
+    border[4:-4, 4:-4] = False
+    assert off[border].max() < 2.0
+    assert off[~border].max() > 40.0  # while inside the head does turn
+
+
+def pasted(frame, canvas):
+    """The frame in its canvas, [3, H, W], 0 to 255."""
+    paste, levels = Paste(canvas, frame.shape[-1]), canvas.rgb.float()
+    levels[:, paste.rows, paste.columns] = (paste.blend(frame[None])[0] + 1) * 127.5
+    return levels
+
+
+def test_in_the_middle_both_framings_show_the_same_face(eager, framed, nobody):
+    for controls in ({"jawOpen": 0.3, "headYaw": 10}, {"headRoll": -8}):
+        one, other = (draw(eager, identity, **controls)[:, 40:216, 40:216] for identity in (framed, nobody))
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_a_framed_identity_keeps_its_canvas_on_disk(framed, tmp_path):
+    framed.save(tmp_path / "framed.safetensors")
+    again = IdentityState.load(tmp_path / "framed.safetensors")
+    assert again.framing == "photo"
+    assert again.canvas.corner == (MARGIN_PX, MARGIN_PX)
+    assert torch.equal(again.canvas.rgb, framed.canvas.rgb)
+    assert again.tensors.keys() == framed.tensors.keys()
+    assert again.bytes == framed.bytes
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Loudness:
     entered: threading.Event = field(default_factory=threading.Event)
     hold: threading.Event | None = None
 
-    def enroll(self, photo):
+    def enroll(self, photo, framing="head"):
         return identity(float(photo.mean()) / 255.0)
 
     def init_state(self, batch):

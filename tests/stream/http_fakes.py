@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from models.canvas import Canvas
 from models.errors import PhotoError
 from models.rig import CONTROLS
 from models.system import IdentityState
@@ -42,12 +43,13 @@ class TintSystem:
         self.identity_version = identity_version
         self.enrolled = 0
 
-    def enroll(self, photo):
+    def enroll(self, photo, framing="head"):
         if not photo.any():
             raise PhotoError("no_face", WITHOUT_A_FACE)
         self.enrolled += 1
         tint = torch.from_numpy(photo.reshape(-1, 3).mean(0)).float() / 127.5 - 1
-        return IdentityState(self.name, self.identity_version, {"tint": tint})
+        canvas = Canvas(canvas_rgb(photo), (-12, 4)) if framing == "photo" else None
+        return IdentityState(self.name, self.identity_version, {"tint": tint}, canvas)
 
     def init_state(self, batch):
         return _State()
@@ -57,6 +59,12 @@ class TintSystem:
         glow = features.values.mean((1, 2)).clamp(0, 1) * 0.2 * controls.lip_gain
         tints = torch.stack([identity.tensors["tint"] for identity in identities]) + glow[:, None]
         return tints[:, :, None, None].expand(-1, 3, self.frame_px, self.frame_px)
+
+
+def canvas_rgb(photo):
+    """A canvas of the photo's own pixels, cut to even sides."""
+    height, width = (side // 2 * 2 for side in photo.shape[:2])
+    return torch.from_numpy(photo[:height, :width].copy()).permute(2, 0, 1).contiguous()
 
 
 def decode(data):

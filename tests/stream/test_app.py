@@ -21,9 +21,9 @@ class SlowSystem(TintSystem):
         super().__init__()
         self.go = threading.Event()
 
-    def enroll(self, photo):
+    def enroll(self, photo, framing="head"):
         assert self.go.wait(5)
-        return super().enroll(photo)
+        return super().enroll(photo, framing)
 
 
 async def upload(client, data, name="me.png"):
@@ -169,10 +169,10 @@ async def test_a_validation_error_names_the_field_and_never_repeats_the_input(tm
 
 async def test_a_mistake_of_ours_is_a_500_in_json_and_the_server_goes_on(tmp_path):
     class Faulty(TintSystem):
-        def enroll(self, photo):
+        def enroll(self, photo, framing="head"):
             if photo[0, 0, 0] == 1:
                 raise RuntimeError("internal detail")
-            return super().enroll(photo)
+            return super().enroll(photo, framing)
 
     async with serving(application(tmp_path, Faulty())) as client:
         broken = await upload(client, photo((1, 1, 1)))

@@ -1,10 +1,12 @@
 """The store of identities: what survives, what is computed once, what is erased."""
 
 import asyncio
+import io
 import threading
 
 import pytest
 import torch
+from PIL import Image
 
 from models.errors import IdentityError, PhotoError
 from models.system import IdentityState
@@ -21,11 +23,11 @@ def worker():
         yield worker
 
 
-def store(tmp_path, worker, system):
+def store(tmp_path, worker, system, framing="head"):
     demos = tmp_path / "demos"
     if not demos.exists():
         demo_dir(demos)
-    return IdentityStore(tmp_path / "data", worker, system, demo_dir=demos, decode=decode)
+    return IdentityStore(tmp_path / "data", worker, system, framing, demo_dir=demos, decode=decode)
 
 
 async def test_an_upload_survives_a_restart_without_being_enrolled_again(tmp_path, worker):
@@ -107,10 +109,10 @@ async def test_the_queue_of_enrolments_is_bounded(tmp_path, worker, monkeypatch)
     begun, go = threading.Event(), threading.Event()
 
     class Slow(TintSystem):
-        def enroll(self, photo):
+        def enroll(self, photo, framing="head"):
             begun.set()
             assert go.wait(5)
-            return super().enroll(photo)
+            return super().enroll(photo, framing)
 
     known = store(tmp_path, worker, Slow())
     first = asyncio.create_task(known.features("ada"))
@@ -143,6 +145,24 @@ def test_saved_features_serve_instead_of_a_photo_only_to_their_own_system(tmp_pa
     path.write_bytes(b"nonsense")
     with pytest.raises(IdentityError, match="damaged"):
         enroll_file(TintSystem(1), path)
+
+
+def test_saved_features_keep_their_framing_and_refuse_another(tmp_path):
+    path = tmp_path / "ann.safetensors"
+    TintSystem().enroll(decode(photo()), "photo").save(path)
+    assert enroll_file(TintSystem(), path).framing == "photo"
+    assert enroll_file(TintSystem(), path, "photo").canvas.corner == (-12, 4)
+    with pytest.raises(IdentityError, match="framing photo, want framing head: enrol the photo again"):
+        enroll_file(TintSystem(), path, "head")
+
+
+async def test_features_of_both_framings_live_side_by_side(tmp_path, worker):
+    system = TintSystem()
+    for framing, size in (("head", (64, 64)), ("photo", (40, 30)), ("head", (64, 64)), ("photo", (40, 30))):
+        known = store(tmp_path, worker, system, framing)
+        assert (await known.features("ada")).framing == framing
+        assert Image.open(io.BytesIO(await known.picture("ada"))).size == size
+    assert system.enrolled == 2
 
 
 async def test_many_may_ask_for_the_same_picture_at_once(tmp_path, worker):

@@ -1,12 +1,14 @@
 """`render`: a film whose pictures and sound are those of a live session."""
 
 import wave
+from dataclasses import replace
 
 import av
 import numpy as np
 import pytest
 import torch
 
+from models.canvas import Canvas
 from models.emotion import emotion
 from models.system import IdentityState
 from stream.config import RenderConfig, parse_emotion
@@ -75,6 +77,18 @@ def test_the_face_moves_when_the_voice_is_heard(tmp_path, identity, rate, channe
     onset_s = np.flatnonzero(np.abs(heard) > 0.05)[0] / 48_000
     assert onset_s == pytest.approx(0.8, abs=0.03)
     assert np.abs(heard).max() == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_film_in_framing_photo_shows_the_photo_around_the_frame(tmp_path, identity):
+    rgb = torch.zeros(3, 120, 150, dtype=torch.uint8)
+    rgb[0] = 200
+    wav = write_wav(tmp_path / "in.wav", tone(0.2))
+    render(config(tmp_path, wav), TintSystem(), replace(identity, canvas=Canvas(rgb, (40, 20))))
+    with av.open(tmp_path / "film.mp4") as film:
+        shown = next(film.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    assert shown.shape == (120, 150, 3)
+    assert np.abs(shown[60, 10] - [200, 0, 0]).max() < 12
+    assert np.abs(shown[52, 72] - 128).max() < 40  # grey, brighter with the voice
 
 
 def test_the_sound_of_a_film_serves_as_well(tmp_path, identity):

@@ -20,7 +20,7 @@ def unpack(payloads: list[bytes]) -> bytes:
 
 
 def test_every_frame_comes_out_at_once_and_looks_as_it_went_in():
-    encoder, decoder = Vp8Encoder(128), Vp8Decoder()
+    encoder, decoder = Vp8Encoder(), Vp8Decoder()
     for frame in range(10):
         i420 = rgb_to_i420(picture(frame))[0].numpy()
         [seen] = decoder.decode(JitterFrame(unpack(encoder.encode(i420, frame)), 3600 * frame))
@@ -29,7 +29,7 @@ def test_every_frame_comes_out_at_once_and_looks_as_it_went_in():
 
 
 def test_a_key_frame_is_made_when_asked_for_and_only_then():
-    encoder = Vp8Encoder(128)
+    encoder = Vp8Encoder()
     keys = []
     for frame in range(20):
         i420 = rgb_to_i420(picture(frame))[0].numpy()
@@ -37,14 +37,28 @@ def test_a_key_frame_is_made_when_asked_for_and_only_then():
     assert [frame for frame, key in enumerate(keys) if key] == [0, 12]
 
 
+def test_the_first_frame_of_a_new_size_is_a_key_frame_that_the_same_decoder_shows():
+    encoder, decoder = Vp8Encoder(), Vp8Decoder()
+    keys = []
+    for frame in range(6):
+        rgb = picture(frame, 128) if frame < 3 else picture(frame, 192)[:, :, 20:120]
+        i420 = rgb_to_i420(rgb)[0].numpy()
+        data = unpack(encoder.encode(i420, frame))
+        keys.append(not data[0] & 1)
+        [seen] = decoder.decode(JitterFrame(data, 3600 * frame))
+        assert (seen.width, seen.height) == ((128, 128) if frame < 3 else (192, 100))
+        assert np.abs(seen.to_ndarray(format="yuv420p").astype(int) - i420).mean() < 2.0
+    assert keys == [True, False, False, True, False, False]
+
+
 def test_a_poorer_network_gets_fewer_bits():
     noise = [np.clip(np.random.default_rng(f).normal(128, 10, (384, 256)), 16, 235).astype(np.uint8) for f in range(50)]
     bits_a_second = {}
-    for bitrate in (usual_bitrate(256), 150_000):
-        encoder = Vp8Encoder(256)
+    for bitrate in (usual_bitrate(256, 256), 150_000):
+        encoder = Vp8Encoder()
         encoder.target_bitrate = bitrate
         bits_a_second[bitrate] = sum(len(p) for f, i420 in enumerate(noise) for p in encoder.encode(i420, f)) * 8 / 2
-    assert usual_bitrate(256) == 573_440
+    assert usual_bitrate(256, 256) == 573_440
     assert bits_a_second[150_000] < 0.6 * bits_a_second[573_440] < 0.6 * 1.3 * 573_440
 
 

@@ -5,7 +5,7 @@ function ve(n){let e=n.length,t=0,i=0;for(;i<e;){let r=n.charCodeAt(i++);if((r&4
   :host { display: block; position: relative; aspect-ratio: 1; overflow: hidden; background: #0c0d0c; }
   :host([hidden]) { display: none; }
   div { position: absolute; inset: 0; }
-  img, video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
+  img, video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
   img:not([src]) { display: none; }
   video { opacity: 0; }
   :host([showing]) video { opacity: 1; }

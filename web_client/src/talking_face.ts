@@ -4,7 +4,8 @@
  * Attributes: `src` (the server; the page's own by default), `identity`, `lookahead` (ms), `idle="off"`, `poster`
  * (picture until the face comes), `voice` (present: the returned voice is heard). Methods `start()` from a click, and
  * `stop()`. Fires `visavis-change`, bubbling, with a `ProbeHook` as `detail`. Style its `::part(frame | poster |
- * video | badge)`. The badge says that the face is artificial and cannot be switched off.
+ * video | badge)`. Pictures of any shape are shown whole; the element itself is square unless its `aspect-ratio` is set.
+ * The badge says that the face is artificial and cannot be switched off.
  */
 import { browserEnvironment } from "./browser";
 import { Call, type Screen } from "./call";
@@ -18,7 +19,7 @@ const MARKUP = `
   :host { display: block; position: relative; aspect-ratio: 1; overflow: hidden; background: #0c0d0c; }
   :host([hidden]) { display: none; }
   div { position: absolute; inset: 0; }
-  img, video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
+  img, video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
   img:not([src]) { display: none; }
   video { opacity: 0; }
   :host([showing]) video { opacity: 1; }
