@@ -16,9 +16,9 @@ from models.davs.networks import DavsNetworks
 from models.tavce.networks import TavceNetworks
 from stream import cli
 from tests.models.davs import test_networks as davs
-from tests.models.davs.tiny import shaken
 from tests.models.equiav import test_convert as equiav
 from tests.models.pcavs import published as pcavs
+from tests.models.shaken import shaken
 from tests.models.tavce import test_networks as tavce
 from tests.models.test_checkpoint import Bomb
 

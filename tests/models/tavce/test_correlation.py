@@ -11,7 +11,8 @@ from models.tavce import losses
 from models.tavce.coefficients import PoseCritic, Spread
 from models.tavce.correlation import MouthEncoder, SoundEncoder, crop_mouths, gate, likeness
 from models.tavce.redraw import Redrawer
-from tests.models.tavce.tiny import TINY, shaken
+from tests.models.shaken import shaken
+from tests.models.tavce.tiny import TINY
 
 
 def covariance(x, y):
