@@ -301,7 +301,20 @@ def _systems(args: Arguments) -> int:
     return 0
 
 
-# corpus, train, probe, eval, bench
+# convert, corpus, train, probe, eval, bench
+
+
+def _convert_options(parser: argparse.ArgumentParser) -> None:
+    from stream.convert import add_arguments
+
+    add_arguments(parser)
+
+
+def _convert(args: Arguments) -> int:
+    from stream.convert import configure, run
+
+    run(_configure(lambda: configure(args)), as_json=args.json)
+    return 0
 
 
 def _corpus_options(parser: argparse.ArgumentParser) -> None:
@@ -402,6 +415,13 @@ COMMANDS: Final[dict[str, Command]] = {
         "List the systems that can draw a face, and what each needs and obeys.",
         _systems_options,
         _systems,
+    ),
+    "convert": Command(
+        "read the weights that a system's authors published",
+        "Read a system's published checkpoint and write it as safetensors, with the system's name and sizes in it. "
+        "Nothing in the checkpoint is executed.",
+        _convert_options,
+        _convert,
     ),
     "corpus": Command(
         "look at the training corpus",

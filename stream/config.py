@@ -15,6 +15,14 @@ from models.framing import Framing
 from stream.types import IceServer
 
 MAX_LOOKAHEAD_MS: Final = 200
+PUBLISHED_FILES: Final = {
+    "davs": "the file 101_DAVS_checkpoint.pth.tar",
+    "pcavs": "the folder checkpoints/demo with latest_net_G.pth, _V, _A_sync and _E",
+    "tavce": "the files latest.pth of exp/audio2exp, exp/audio2pose and exp/facerender and last.pth of "
+    "exp/correlation, or SadTalker's .safetensors and mapping_*.pth.tar",
+    "equiav": "the file model_*.pth of pre-training",
+}
+"""What the authors of each system published."""
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 _ICE_URL: Final = re.compile(r"(stuns?|turns?):[^\s?:]+(:\d{1,5})?(\?transport=(udp|tcp))?", re.IGNORECASE)
 
@@ -58,6 +66,13 @@ def parse_emotion(text: str) -> tuple[str, float]:
 def _check_lookahead(lookahead_ms: int) -> None:
     if not 0 <= lookahead_ms <= MAX_LOOKAHEAD_MS:
         raise ValueError(f"--lookahead-ms must be 0 to {MAX_LOOKAHEAD_MS}, got {lookahead_ms}")
+
+
+def _check_tensors_out(path: Path) -> None:
+    if path.suffix != ".safetensors":
+        raise ValueError(f"--out must end in .safetensors, got {path}")
+    if not path.resolve().parent.is_dir():
+        raise ValueError(f"--out must lie in a folder that exists, got {path}")
 
 
 def _check_file(option: str, path: Path) -> None:
@@ -168,10 +183,31 @@ class EnrollConfig:
 
     def __post_init__(self) -> None:
         _check_file("the photo", self.photo)
-        if self.out.suffix != ".safetensors":
-            raise ValueError(f"--out must end in .safetensors, got {self.out}")
-        if not self.out.resolve().parent.is_dir():
-            raise ValueError(f"--out must lie in a folder that exists, got {self.out}")
+        _check_tensors_out(self.out)
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """What `visavis convert` can be told: a system's published files in, its weights (.safetensors) out."""
+
+    system: str
+    paths: tuple[Path, ...]
+    out: Path
+
+    def __post_init__(self) -> None:
+        if self.system == "fctfg":
+            raise ValueError("--system fctfg has no published checkpoint to convert: its authors have released none")
+        if self.system not in PUBLISHED_FILES:
+            raise ValueError(f"--system must be one of {', '.join(PUBLISHED_FILES)}, got {self.system}")
+        want = f"--system {self.system} converts {PUBLISHED_FILES[self.system]}"
+        if self.system != "tavce" and len(self.paths) != 1:
+            raise ValueError(f"{want}, got {len(self.paths)} paths")
+        for path in self.paths:
+            if not (path.is_dir() if self.system == "pcavs" else path.is_file()):
+                raise ValueError(f"{want}, got {path}")
+            if path.resolve() == self.out.resolve():
+                raise ValueError(f"--out must be another file than the published one, got {self.out}")
+        _check_tensors_out(self.out)
 
 
 @dataclass(frozen=True)

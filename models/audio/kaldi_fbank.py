@@ -19,6 +19,7 @@ from models.system import SAMPLE_RATE_HZ
 AUDIOSET: Final = (-4.346, 4.332)
 VGGSOUND: Final = (-4.956, 4.486)
 """Mean and standard deviation of all log energies of a data set, by which rows are normalised."""
+BANDS: Final = 128
 CONTEXT_ROWS: Final = 1024
 PRE_EMPHASIS: Final = 0.97
 WINDOW_SAMPLES: Final = 400
@@ -52,7 +53,7 @@ class KaldiFbank128(FrontEnd):
         super().__init__(_plan(*statistics, context_rows), FixedGain())
         self.mean, self.deviation = statistics
         low, high = htk_mel(np.array([LOW_HZ, SAMPLE_RATE_HZ / 2]))
-        edges_mel = np.linspace(low, high, self.plan.bands + 2)
+        edges_mel = np.linspace(low, high, BANDS + 2)
         bank = triangles(htk_mel(bins_hz(FFT_SAMPLES, SAMPLE_RATE_HZ)), edges_mel)  # straight in mel, not in Hz
         window = torch.hann_window(WINDOW_SAMPLES, periodic=False, dtype=torch.float64)
         self.register_buffer("hann", window, persistent=False)
@@ -74,7 +75,7 @@ class KaldiFbank128(FrontEnd):
 def _plan(mean: float, deviation: float, context_rows: int) -> Plan:
     return Plan(
         name="kaldi_fbank128",
-        bands=128,
+        bands=BANDS,
         window_samples=WINDOW_SAMPLES,
         hop_samples=160,
         lead_samples=0,

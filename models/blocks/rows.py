@@ -31,13 +31,21 @@ class IdentityRows:
         """
         if self._last and [id(i) for i in self._last[0]] == [id(i) for i in identities]:
             return self._last[1]
+        self.check(identities)
+        rows = {name: torch.stack([i.tensors[name] for i in identities]) for name in self._names}
+        self._last = (list(identities), rows)
+        return rows
+
+    def check(self, identities: list[IdentityState]) -> None:
+        """Do nothing if all are of this system and version.
+
+        Raises:
+            IdentityError: If one is not.
+        """
         for identity in identities:
             if (identity.system, identity.version) != self._origin:
                 want = f"{self._origin[0]} {self._origin[1]}"
                 raise IdentityError(f"{identity.system} {identity.version}", want)
-        rows = {name: torch.stack([i.tensors[name] for i in identities]) for name in self._names}
-        self._last = (list(identities), rows)
-        return rows
 
 
 def checksum(tensors: Iterable[Tensor], start: int) -> int:

@@ -1,6 +1,5 @@
 """DAVS as a `System`: a photo to the decoder's share of it, sound to a word code, both to a frame. It has no pose."""
 
-import zlib
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.blocks.rows import IdentityRows, checksum
 from models.davs.adapt import STEPS, adapt
 from models.davs.config import CEPSTRA, PUBLISHED, WINDOW_HOPS, DavsConfig
 from models.davs.decoder import Decoder, Painted
 from models.davs.identity import IdentityEncoder
 from models.davs.networks import DavsNetworks
-from models.errors import IdentityError
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
 HOPS_PER_FRAME: Final = 4
@@ -29,6 +28,7 @@ _TEMPLATE: Final = np.array([[140.0, 224.0], [220.0, 224.0], [180.0, 300.0]])
 """Eyes and mouth on the published canvas of 356 x 436 px."""
 _IRISES: Final = (468, 473)
 _MOUTH_CORNERS: Final = (61, 291)
+_PAINTED: Final = ("seed", "joined")
 _WEIGHTS: Final = "decoder."
 
 
@@ -60,7 +60,8 @@ class Davs:
         speaker = _Speaker(deepcopy(networks.decoder).fuse())
         self._speaker = speaker.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stub
         self.frame_px = networks.config.image_px
-        self.identity_version = _identity_version(networks)
+        self.identity_version = checksum(_enrolling(networks), IDENTITY_FORMAT)
+        self._rows = IdentityRows(self.name, self.identity_version, _PAINTED)
         with torch.no_grad():
             self._silence = networks.audio(torch.zeros(1, 1, WINDOW_HOPS, CEPSTRA))
 
@@ -128,17 +129,16 @@ class Davs:
 
     def _speak(self, identities: list[IdentityState], words: Tensor) -> Tensor:
         """Faces 0 to 1: those of the shared decoder in one batch, adapted ones each by their own."""
-        for identity in identities:
-            if (identity.system, identity.version) != (self.name, self.identity_version):
-                raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
+        self._rows.check(identities)
         own = [{k: t for k, t in i.tensors.items() if k.startswith(_WEIGHTS)} for i in identities]
         frames = torch.empty(len(identities), 3, self.frame_px, self.frame_px)
         shared = [row for row, weights in enumerate(own) if not weights]
         if shared:
-            frames[shared] = self._speaker(*_stack([identities[row] for row in shared]), words[shared])
+            painted = self._rows.stack([identities[row] for row in shared])
+            frames[shared] = self._speaker(*(painted[name] for name in _PAINTED), words[shared])
         for row, weights in enumerate(own):
             if weights:
-                parts = (*_stack([identities[row]]), words[row : row + 1])
+                parts = (*(identities[row].tensors[name][None] for name in _PAINTED), words[row : row + 1])
                 frames[row] = torch.func.functional_call(self._speaker, weights, parts)[0]
         return frames
 
@@ -163,15 +163,6 @@ def crop_template() -> NDArray[np.float64]:
     return ((_TEMPLATE - corner) * (260 / 268) - 2) / 256
 
 
-def _stack(identities: list[IdentityState]) -> tuple[Tensor, Tensor]:
-    seed, joined = (torch.stack([i.tensors[name] for i in identities]) for name in ("seed", "joined"))
-    return seed, joined
-
-
-def _identity_version(networks: DavsNetworks) -> int:
-    """Names what made an identity: the format, and a checksum of every weight that enrolment uses."""
-    checksum = IDENTITY_FORMAT
-    for part in (networks.identity, networks.decoder):
-        for tensor in part.state_dict().values():
-            checksum = zlib.crc32(tensor.contiguous().numpy().tobytes(), checksum)
-    return checksum
+def _enrolling(networks: DavsNetworks) -> list[Tensor]:
+    """Every weight that `bind` uses."""
+    return [tensor for part in (networks.identity, networks.decoder) for tensor in part.state_dict().values()]

@@ -1,47 +1,30 @@
-"""What the encoders see: standardised log-mel pictures and standardised RGB (specification 4.2)."""
+"""What the encoders see: standardised `kaldi_fbank128` pictures and standardised RGB (specification 4.2)."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-class Level(NamedTuple):
-    """Mean and deviation of the rows of `fbank` over a corpus."""
-
-    mean: float
-    deviation: float
-
-
-AUDIOSET: Final = Level(-4.346, 4.332)
-VGGSOUND: Final = Level(-4.956, 4.486)
-TALKING: Final = Level(-7.5, 4.0)
-"""Of close speech; constants, so that a stream needs no past."""
+LOG_ENERGIES: Final = (0.0, 1.0)
+"""Statistics under which `KaldiFbank128` gives its rows as they are."""
+TALKING: Final = (-7.5, 4.0)
+"""Mean and standard deviation of the log energies of close speech; constants, so that a stream needs no past."""
 RGB_MEAN: Final = (0.485, 0.456, 0.406)
 RGB_DEVIATION: Final = (0.229, 0.224, 0.225)
 
 
-def sound_picture(rows: Tensor, hops: int = 1024, level: Level = AUDIOSET) -> Tensor:
-    """A recording's rows as the published network takes them, before an augmentation.
-
-    Args:
-        rows: Of `fbank`, [T, 128]; cut to `hops` or, as published, filled with zeros before `level` is taken off.
-
-    Returns:
-        [3, hops, 128]: three times the same.
-    """
-    fitted = F.pad(rows[:hops], (0, 0, 0, max(0, hops - len(rows))))
-    return standard_sound(fitted, level).expand(3, hops, rows.shape[1])
-
-
-def standard_sound(rows: Tensor, level: Level) -> Tensor:
-    """Rows of `fbank`, any shape, with about mean 0 and deviation 1."""
-    return (rows - level.mean) / level.deviation
+def standard_sound(rows: Tensor) -> Tensor:
+    """Log energies of speech, any shape, with about mean 0 and deviation 1."""
+    mean, deviation = TALKING
+    return (rows - mean) / deviation
 
 
 def sound_to_patches(sound: Tensor) -> Tensor:
-    """Sound with time down, [B, C, hops, bands], to the encoder's input with time across, [B, C, bands, hops]."""
+    """Sound with time down, [B, C, hops, bands], to the encoder's input with time across, [B, C, bands, hops].
+
+    The published network has C = 3: three times `KaldiFbank128.clip`.
+    """
     return sound.transpose(2, 3)
 
 

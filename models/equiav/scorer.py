@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
+from models.audio.kaldi_fbank import BANDS
 from models.equiav.augment import TALKING_MOUTH, TALKING_SOUND, draw
 from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_HOPS
-from models.equiav.fbank import BANDS
-from models.equiav.inputs import TALKING, sound_to_patches, standard_rgb, standard_sound, strip
+from models.equiav.inputs import sound_to_patches, standard_rgb, standard_sound, strip
 from models.equiav.network import EquiAV
 
 _SEED: Final = 0
@@ -40,8 +40,8 @@ class Scorer:
 
     @torch.no_grad()
     def embed_sound(self, rows: Tensor) -> Tensor:
-        """Rows of `fbank`, [B, 64, 128], to embeddings of length 1, [B, 128]."""
-        picture = sound_to_patches(standard_sound(rows, TALKING)[:, None])
+        """Log energies of `KaldiFbank128`, [B, 64, 128], to embeddings of length 1, [B, 128]."""
+        picture = sound_to_patches(standard_sound(rows)[:, None])
         branch = self.net.audio
         raw = branch.embed(picture, self.transforms[0]) if self.transforms else branch.embed_plain(picture)
         return F.normalize(raw, dim=1)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+from torch import nn
+
 from models.blocks.fan import published_names
 from models.checkpoint import Report, load_published, read_checkpoint, tensors_in
 from models.errors import CheckpointError
@@ -30,12 +32,13 @@ def convert(folder: Path, config: PcavsConfig = PUBLISHED) -> tuple[PcavsNetwork
 
     Returns:
         The networks, and what was loaded, ignored and missing, each name led by its network's letter. The pose map is
-        ours and not in the files, so it is always among the missing: it is to be trained.
+        ours and not in the files, so it is always among the missing: until it is trained, head angles change nothing.
 
     Raises:
         CheckpointError: If a file is absent, damaged, holds code, or belongs to another system or size.
     """
     networks = PcavsNetworks(config)
+    nn.init.zeros_(networks.pose_map.outer.weight)
     modules = {"G": networks.generator, "V": networks.identity, "A_sync": networks.audio, "E": networks.motion}
     report = Report(missing=tuple(f"pose_map.{name}" for name in networks.pose_map.state_dict()))
     for letter, module in modules.items():

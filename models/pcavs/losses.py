@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.blocks import hinge
+
 _CLOSEST: Final = 1e-4  # two equal features would have an infinite logit
 
 
@@ -43,13 +45,12 @@ def sync(video: Tensor, voice: Tensor) -> dict[str, Tensor]:
 
 def hinge_critic(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """The discriminator's hinge loss on answers of `MultiScaleCritic`, mean over scales."""
-    pairs = [(1.0 - r[-1]).relu().mean() + (1.0 + f[-1]).relu().mean() for r, f in zip(real, fake, strict=True)]
-    return torch.stack(pairs).mean()
+    return torch.stack([hinge.hinge_critic(r[-1], f[-1]) for r, f in zip(real, fake, strict=True)]).mean()
 
 
 def hinge_generator(fake: list[list[Tensor]]) -> Tensor:
     """The generator's side of the hinge loss, mean over scales."""
-    return -torch.stack([scale[-1].mean() for scale in fake]).mean()
+    return torch.stack([hinge.hinge_generator(scale[-1]) for scale in fake]).mean()
 
 
 def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
@@ -57,10 +58,7 @@ def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tens
 
     The first "map" is the picture itself: this is also the L1 loss on pictures.
     """
-    scales = [
-        torch.stack([F.l1_loss(f, r.detach()) for r, f in zip(rs[:-1], fs[:-1], strict=True)]).sum()
-        for rs, fs in zip(real, fake, strict=True)
-    ]
+    scales = [hinge.feature_matching(r[:-1], f[:-1]) for r, f in zip(real, fake, strict=True)]
     return torch.stack(scales).mean()
 
 

@@ -3,7 +3,6 @@
 Changes are differences of features of two frames, [B, C]; their likeness is the squared cosine, see `correlation`.
 """
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.tavce.coefficients import Spread
@@ -48,22 +47,6 @@ def correlation_on_frames(sound: Tensor, last_mouth: Tensor, drawn_mouth: Tensor
 def mouth_pair(last: Tensor, drawn: Tensor, last_centres_px: Tensor, drawn_centres_px: Tensor) -> tuple[Tensor, Tensor]:
     """The mouths of the last real frame and of the drawn one, [B, 3, 112, 112] each, as `MouthEncoder` takes them."""
     return crop_mouths(last, last_centres_px), crop_mouths(drawn, drawn_centres_px)
-
-
-def hinge_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """What a critic minimises over its scores: mean max(0, 1 - real) + mean max(0, 1 + fake)."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-
-
-def hinge_generator(fake: Tensor) -> Tensor:
-    """What the generator minimises over the critic's scores: - mean fake."""
-    return -fake.mean()
-
-
-def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Sum over the critic's layers of the L1 between features of real and drawn frames; the real ones are given."""
-    distances = [(a.detach() - b).abs().mean() for a, b in zip(real, fake, strict=True)]
-    return sum(distances[1:], distances[0])
 
 
 def expression_size(expression: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """TAVCE as a `System`: sound to expression, controls to pose and lids, both to key points, those to a frame."""
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models import rig
+from models.blocks.rows import IdentityRows, checksum
 from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES
-from models.errors import IdentityError
 from models.system import FRAME_MS, AudioFeatures, ControlBatch, IdentityState
 from models.tavce.config import AROUND, EXPRESSION, POSE
 from models.tavce.correlation import gate
@@ -30,6 +29,8 @@ WINDOW_AHEAD_MS: Final = 133
 CoefficientReader = Callable[[Tensor], Tensor]
 """A face in TAVCE's crop, [1, 3, S, S], 0 to 1, to its coefficients, [1, 70]."""
 
+_BOUND: Final = ("still", "gated", "canonical", "source", "rest", "pose")
+"""The tensors of an identity."""
 _LIDS: Final = rig.columns(("eyeBlinkLeft", "eyeBlinkRight"))
 _ANGLES: Final = rig.columns(("headPitch", "headYaw", "headRoll"))
 _TURNS: Final = torch.tensor([-1.0, 1.0, -1.0]) * (torch.pi / 180)
@@ -91,7 +92,8 @@ class Tavce:
         self._coefficients, self._future = coefficients, future
         self.lookahead_ms = (WINDOW_AHEAD_MS + FRAME_MS * future,)
         self.frame_px = networks.config.image_px
-        self.identity_version = _identity_version(networks)
+        self.identity_version = checksum(_enrolling(networks), IDENTITY_FORMAT)
+        self._rows = IdentityRows(self.name, self.identity_version, _BOUND)
         with torch.no_grad():
             self._silence = networks.expression.said(torch.full((1, 1, MEL_BANDS, MEL_FRAMES), SILENT_MEL))
 
@@ -144,7 +146,7 @@ class Tavce:
         [B, 16, 80]: windows overlap unevenly, 3.2 hops a frame, so each comes whole. A lip gain below 1 moves the
         sound's share of the expression towards that of silence.
         """
-        networks, who = self._networks, self._stack(identities)
+        networks, who = self._networks, self._rows.stack(identities)
         self._hear(features.values.transpose(1, 2)[:, None], controls, state)
         expression = who["rest"][:, None] + _hold(state.said) + networks.expression.blinked(_hold(state.blink))
         pose = who["pose"][:, None] + _hold(state.pose)
@@ -171,12 +173,6 @@ class Tavce:
             ring.copy_(torch.where(fresh, filled, moved))
         state.fresh.zero_()
 
-    def _stack(self, identities: list[IdentityState]) -> dict[str, Tensor]:
-        for identity in identities:
-            if (identity.system, identity.version) != (self.name, self.identity_version):
-                raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
-        return {name: torch.stack([i.tensors[name] for i in identities]) for name in identities[0].tensors}
-
 
 def _hold(ring: Tensor) -> Tensor:
     """The 27 frames around the drawn one: the ring [B, 14 to 27, ...], then its newest again and again."""
@@ -184,10 +180,7 @@ def _hold(ring: Tensor) -> Tensor:
     return torch.cat([ring, ring[:, -1:].expand(-1, lacking, *ring.shape[2:])], 1)
 
 
-def _identity_version(networks: TavceNetworks) -> int:
-    """Names what made an identity: the format, and a checksum of every weight that enrolment uses."""
-    checksum = IDENTITY_FORMAT
-    for part in (networks.detector, networks.mapping, networks.generator, networks.expression):
-        for tensor in part.state_dict().values():
-            checksum = zlib.crc32(tensor.contiguous().numpy().tobytes(), checksum)
-    return checksum
+def _enrolling(networks: TavceNetworks) -> list[Tensor]:
+    """Every weight that `bind` uses."""
+    parts = (networks.detector, networks.mapping, networks.generator, networks.expression)
+    return [tensor for part in parts for tensor in part.state_dict().values()]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.equiav.augment import TALKING_MOUTH, TALKING_SOUND, apply, draw
 from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_FRAMES, WINDOW_HOPS
-from models.equiav.inputs import TALKING, sound_to_patches, standard_rgb, standard_sound, strip
+from models.equiav.inputs import sound_to_patches, standard_rgb, standard_sound, strip
 from models.equiav.network import View
 from models.training.equiav_windows import FRAMES, Clips
 
@@ -25,7 +25,7 @@ def windows(clips: Clips, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]
     """
     frames = starts[:, None] + torch.arange(WINDOW_FRAMES)
     hops = 4 * starts[:, None] + torch.arange(WINDOW_HOPS)
-    sound = standard_sound(clips.sound[rows[:, None], hops], TALKING)
+    sound = standard_sound(clips.sound[rows[:, None], hops])
     return sound[:, None], clips.mouths[rows[:, None], frames].float() / 255
 
 

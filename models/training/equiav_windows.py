@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from models.audio.kaldi_fbank import KaldiFbank128
 from models.equiav.config import SMALL
-from models.equiav.fbank import fbank
+from models.equiav.inputs import LOG_ENERGIES
 from models.system import SAMPLE_RATE_HZ
 from models.training.corpus import HELD_OUT_PERCENT, person_hash
 from models.training.grid import VIDEO_PX, points_px, smooth
@@ -34,6 +35,7 @@ HOPS: Final = 4 * FRAMES
 WORKERS: Final = 4
 MOUTH_IN_EYES: Final = 1.25
 """Width of the box in distances of the irises."""
+_FRONT_END: Final = KaldiFbank128(LOG_ENERGIES)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Clips:
 
     Attributes:
         mouths: [N, 75, 3, H, W], uint8, RGB levels.
-        sound: Rows of `fbank`, centred on the same time as the frames: four per frame, [N, 300, 128], float32.
+        sound: Log energies of `KaldiFbank128`, centred on the same time as the frames: four per frame, [N, 300, 128],
+            float32.
     """
 
     mouths: Tensor
@@ -96,7 +99,7 @@ def make_clip(path: Path, raw: NDArray[np.uint16], index: NDArray[np.int64]) -> 
     height, width = SMALL.video.patch
     mouths = cut(video, mouth_boxes(marks, irises, height / width)[: len(video)], (height, width)).round().byte()
     # row k is then centred on 10 k + 5 ms, and four rows on the middle of their frame
-    rows = fbank(F.pad(read_sound(path), (120, 280)))[:HOPS]
+    rows = _FRONT_END(F.pad(read_sound(path), (120, 280))[None])[0, :HOPS]
     return _filled(mouths, FRAMES), _filled(rows, HOPS)
 
 

@@ -13,7 +13,8 @@ from models.davs.critics import DavsCritics, SequenceCritic
 from models.davs.networks import DavsNetworks
 from models.errors import CheckpointError
 from tests.models.blocks.test_fan import Plain as PlainFan
-from tests.models.davs.tiny import TINY, shaken
+from tests.models.davs.tiny import TINY
+from tests.models.shaken import shaken
 
 
 class Plain:

@@ -6,7 +6,8 @@ import torch
 from models.davs.critics import DavsCritics
 from models.davs.networks import DavsNetworks
 from models.davs.objective import DavsBatch, critic_losses, generator_losses, run
-from tests.models.davs.tiny import TINY, shaken
+from tests.models.davs.tiny import TINY
+from tests.models.shaken import shaken
 
 NETWORKS = ("identity", "audio", "lips", "decoder")
 CRITICS = ("words", "modality", "person_words", "sequence")

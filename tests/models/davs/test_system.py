@@ -10,7 +10,8 @@ from models.davs.networks import DavsNetworks
 from models.davs.system import Davs, crop_template
 from models.errors import IdentityError
 from models.system import AudioFeatures, ControlBatch, IdentityState
-from tests.models.davs.tiny import TINY, shaken
+from tests.models.davs.tiny import TINY
+from tests.models.shaken import shaken
 
 
 @pytest.fixture(scope="module")

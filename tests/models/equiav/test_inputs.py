@@ -1,16 +1,11 @@
 import pytest
 import torch
 
-from models.equiav.inputs import centred, sound_picture, standard_rgb, strip
+from models.equiav.inputs import centred, standard_rgb, standard_sound, strip
 
 
-def test_sound_is_filled_with_zeros_before_it_is_standardised():
-    rows = torch.full((3, 128), -4.346 + 2 * 4.332)
-    picture = sound_picture(rows, hops=5)
-    assert picture.shape == (3, 5, 128)
-    torch.testing.assert_close(picture[:, :3], torch.full((3, 3, 128), 2.0))
-    torch.testing.assert_close(picture[:, 3:], torch.full((3, 2, 128), 4.346 / 4.332))
-    torch.testing.assert_close(sound_picture(rows, hops=2), picture[:, :2])
+def test_sound_is_standardised_as_close_speech():
+    assert standard_sound(torch.tensor([-7.5, 0.5])).tolist() == [0.0, 2.0]
 
 
 def test_a_picture_is_scaled_by_its_shorter_side_and_cut_in_the_middle():

@@ -119,6 +119,11 @@ def test_the_audio_gain_is_the_published_one():
     assert AUDIO_GAIN == 1.2
 
 
+def test_head_angles_change_nothing_until_their_map_is_trained(checkpoint):
+    networks, _ = convert(checkpoint[0], TINY)
+    assert networks.pose_map(torch.tensor([[20.0, -10.0, 5.0]])).tolist() == [[0.0] * TINY.pose]
+
+
 def test_the_report_names_what_was_not_used_and_what_is_still_to_train(checkpoint):
     _, report = convert(checkpoint[0], TINY)
     assert {"G.style.1.weight", "E.classifier.0.bias", "V.model.fc.weight", "A_sync.fc.weight"} <= set(report.ignored)

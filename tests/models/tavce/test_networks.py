@@ -12,8 +12,9 @@ from models.tavce.critic import FrameCritic
 from models.tavce.keypoints import Stance, place, rotation
 from models.tavce.networks import TavceNetworks
 from models.tavce.redraw import Redrawer
+from tests.models.shaken import shaken
 from tests.models.tavce.plain import Plain
-from tests.models.tavce.tiny import TINY, shaken
+from tests.models.tavce.tiny import TINY
 
 
 def published(networks, config):

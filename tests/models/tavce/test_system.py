@@ -8,9 +8,10 @@ from models.errors import IdentityError
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.tavce.networks import TavceNetworks
 from models.tavce.system import Tavce
+from tests.models.shaken import shaken
 from tests.models.tavce.plain import Plain
 from tests.models.tavce.test_networks import published
-from tests.models.tavce.tiny import TINY, shaken
+from tests.models.tavce.tiny import TINY
 
 REFERENCE = torch.linspace(-1, 1, 70)[None]
 
