@@ -82,10 +82,10 @@ class Raster:
         self._solid = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_SOLID)
         self._veil = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_VEIL)
         self._cards = self._gl.program(vertex_shader=_VERTEX, fragment_shader=_CARDS)
-        self._cards["cards"].value = 1  # the texture unit; the photo is in 0
+        self._cards["cards"] = 1  # the texture unit; the photo is in 0
         self._trace = self._gl.program(vertex_shader=_NUMBERS, fragment_shader=_TRACE)
         self._card_trace = self._gl.program(vertex_shader=_CARD_NUMBERS, fragment_shader=_CARD_TRACE)
-        self._card_trace["cards"].value = 1
+        self._card_trace["cards"] = 1
         size = (size_px, size_px)
         self._samples = self._gl.framebuffer(
             [self._gl.renderbuffer(size, 4, samples=4)], self._gl.depth_renderbuffer(size, samples=4)
@@ -143,7 +143,7 @@ class Raster:
             for corners, pixels in cards:
                 self._card(self._cards, corners, pixels, "3f 2f 4f 1f", ("place", "texel", "paint", "shade"))
             self._gl.enable_only(self._blend)
-            self._gl.blend_func = self._blended
+            self._gl.blend_func = self._blended  # pyright: ignore[reportAttributeAccessIssue] - the stub knows two
             self._pass(self._veil, "3f 8x 4f 1f", ("place", "paint", "shade"), veil, veil_triangles)
             self._gl.copy_framebuffer(self._flat, self._samples)
             raw = self._flat.read(components=4)
