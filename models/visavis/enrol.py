@@ -17,7 +17,7 @@ from models.errors import PhotoError
 from models.visavis.covers import check_uncovered
 from models.visavis.landmarks import LandmarkNet, Placement, align, load_net, locate_twice
 from models.visavis.parts import load_parts, look_closer
-from models.visavis.photo_checks import check_face, check_picture, eye_distance_px
+from models.visavis.photo_checks import check_face, check_sharp, check_taken, eye_distance_px
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -155,8 +155,9 @@ def find_face(photo: NDArray[np.uint8]) -> NDArray[np.float64]:
                 raise PhotoError("several_faces", _SEVERAL)
             points_px = look_closer(net, load_parts(), photo, main.points_px)
             check_face(photo, points_px)
+            check_taken(photo, main.place)
             check_uncovered(photo, main.place)
-            check_picture(photo, points_px, main.place)
+            check_sharp(photo, points_px, main.place)
             return points_px
     raise PhotoError("no_face", _NO_FACE)
 

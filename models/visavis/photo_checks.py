@@ -106,8 +106,22 @@ def check_face(photo: NDArray[np.uint8], points_px: NDArray[np.float64]) -> None
         raise PhotoError("dark", "the face is too dark to make out: send a photo with light on the face")
 
 
-def check_picture(photo: NDArray[np.uint8], points_px: NDArray[np.float64], place: Placement) -> None:
-    """Refuse a picture of a face that is no sharp photo.
+def check_taken(photo: NDArray[np.uint8], place: Placement) -> None:
+    """Refuse a face that no camera took.
+
+    Args:
+        photo: RGB, [H, W, 3], uint8.
+        place: The aligned crop about the face.
+
+    Raises:
+        PhotoError: drawn, with what to do about it.
+    """
+    if flatness(photo, place) > MAX_FLATNESS:
+        raise PhotoError("drawn", "the face looks drawn, without the grain of skin: send a photo of a person")
+
+
+def check_sharp(photo: NDArray[np.uint8], points_px: NDArray[np.float64], place: Placement) -> None:
+    """Refuse a blurred face.
 
     Args:
         photo: RGB, [H, W, 3], uint8.
@@ -115,12 +129,10 @@ def check_picture(photo: NDArray[np.uint8], points_px: NDArray[np.float64], plac
         place: The aligned crop about them.
 
     Raises:
-        PhotoError: blurred or drawn, with what to do about it.
+        PhotoError: blurred, with what to do about it.
     """
     if sharpness(photo, points_px, place) < MIN_SHARPNESS:
         raise PhotoError("blurred", "the face is out of focus or shaken: send a sharper photo")
-    if flatness(photo, place) > MAX_FLATNESS:
-        raise PhotoError("drawn", "the face looks drawn, without the grain of skin: send a photo of a person")
 
 
 def _aligned_luma(photo: NDArray[np.uint8], place: Placement) -> NDArray[np.float32]:

@@ -4,7 +4,16 @@ from PIL import Image, ImageFilter
 
 from models.errors import PhotoError
 from models.visavis.landmarks import Placement, load_net
-from models.visavis.photo_checks import check_face, check_picture, eye_distance_px, flatness, light, sharpness, yaw_deg
+from models.visavis.photo_checks import (
+    check_face,
+    check_sharp,
+    check_taken,
+    eye_distance_px,
+    flatness,
+    light,
+    sharpness,
+    yaw_deg,
+)
 
 SIDE_PX = 400
 PLACE = Placement.upright(200, 200, SIDE_PX)
@@ -32,7 +41,8 @@ def photo(contrast=1.0):
 
 def check(photo, points_px, place):
     check_face(photo, points_px)
-    check_picture(photo, points_px, place)
+    check_taken(photo, place)
+    check_sharp(photo, points_px, place)
 
 
 def reason_of(*arguments):
