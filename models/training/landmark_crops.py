@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models.training.corpus import SETS, People, is_held_out
-from models.training.label_renders import LABELS
 from models.visavis.landmarks import CROP_PX, IRISES, POINTS, align
 
 STORED_PX: Final = 256
@@ -210,22 +209,22 @@ def load_renders(pairs: Path, mean: NDArray[np.float64], *, held_out: bool) -> C
     """Cut the re-rendered states of the persons that are (or are not) held out.
 
     Args:
-        pairs: What `models.training.pairs` wrote, labelled by `models.training.label_renders`.
+        pairs: What `models.training.pairs` wrote.
         mean: Mean face in crop units, [478, 2].
         held_out: Which persons.
     """
     crops: list[NDArray[np.uint8]] = []
     points: list[NDArray[np.float64]] = []
     for shard in tqdm(sorted(pairs.glob("*.npz")), desc="cut re-rendered faces"):
-        labels = np.load(pairs / LABELS / f"{shard.stem}.npy").astype(np.float64)
         with np.load(shard) as file:
-            images = file["images"]
-            chosen = np.broadcast_to(file["held_out"] == held_out, len(images))
-        seen = np.isfinite(labels).all(axis=(2, 3)) & chosen[:, None]
-        for person, state in np.argwhere(seen):
-            crop, places = stored_crop(images[person, state], labels[person, state], mean)
-            crops.append(crop)
-            points.append(places)
+            if "points" not in file.files:
+                continue  # video frames have none
+            images, labels, kept_out = file["images"], file["points"].astype(np.float64), file["held_out"]
+        for person in np.flatnonzero(kept_out == held_out):
+            for image, label in zip(images[person], labels[person], strict=True):
+                crop, places = stored_crop(image, label, mean)
+                crops.append(crop)
+                points.append(places)
     return _crop_set(np.stack(crops), np.stack(points), mean)
 
 

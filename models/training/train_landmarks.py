@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from models.training.label_renders import LABELS
 from models.training.landmark_crops import (
     CropSet,
     Photo,
@@ -60,8 +59,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be the corpus folder, got {self.data}")
-        if self.pairs is not None and not (self.pairs / LABELS).is_dir():
-            raise ValueError(f"--pairs must hold what label_renders wrote, got {self.pairs} without {LABELS}/")
+        if self.pairs is not None and not any(self.pairs.glob("*.npz")):
+            raise ValueError(f"--pairs must hold what models.training.pairs wrote, got {self.pairs} without .npz files")
         if self.steps < 1 or self.batch < 8 or self.threads < 1:
             raise ValueError("--steps and --threads must be at least 1, --batch at least 8")
 
@@ -253,7 +252,7 @@ def parse(argv: Sequence[str] | None) -> TrainConfig:
     parser = argparse.ArgumentParser(description="Train the face landmark net. Run it again to go on where it stopped.")
     parser.add_argument("--data", type=Path, required=True, help="corpus folder")
     parser.add_argument("--out", type=Path, required=True, help="weights to write; checkpoint and crops go beside it")
-    parser.add_argument("--pairs", type=Path, help="re-rendered states with labels, to learn from as well")
+    parser.add_argument("--pairs", type=Path, help="re-rendered states, to learn from as well")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="batches in all (default %(default)s)")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="faces a batch (default %(default)s)")
     parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads (default %(default)s)")

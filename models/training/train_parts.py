@@ -1,7 +1,7 @@
 """Train the nets that look closer at eyes and mouth: `python -m models.training.train_parts --data DIR --out FILE`.
 
-Photos hardly show closed lids or a gaze aside: `--pairs` with the labels of `models.training.label_renders` adds
-re-rendered states that do. One step learns from the eyes and the mouths of a batch of faces.
+Photos hardly show closed lids or a gaze aside: `--pairs` adds re-rendered states that do. One step learns from the eyes
+and the mouths of a batch of faces.
 """
 
 import logging
