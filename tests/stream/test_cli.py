@@ -210,6 +210,9 @@ def test_train_tells_all_that_is_missing_before_it_begins(tmp_path, monkeypatch,
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("stage", train.STAGES)
 def test_every_training_command_is_one_that_its_module_takes(stage, quick, tmp_path):
+    pairs = tmp_path / "out" / "pairs"
+    pairs.mkdir(parents=True)
+    (pairs / "pairs-000.npz").touch()  # as the stage before leaves it
     for module, *options in train.commands(stage, tmp_path, tmp_path / "out", quick=quick):
         if parse := getattr(importlib.import_module(module), "parse", None):
             parse(options)  # exits if it does not take them
