@@ -45,6 +45,8 @@ _DARK_PX: Final = 22.0  # so far behind the front teeth it is dark: 2 cm
 _BETWEEN: Final = 0.15  # what a cell of the mouth takes from its neighbours
 _DENSE: Final = 2.0  # vertices or parts of them in a cell, times this, that cover it
 _FACING_GAIN: Final = 8.0
+_EARS_CM: Final = (0.0, 2.0)  # how far forward, z, skin at the sides begins and is all there: behind it lie the ears
+_SIDE_CM: Final = 5.0
 _HEAD: Final = columns(("headYaw", "headPitch", "headRoll"))
 _MOUTH_COLOURS: Final = ((0.16, 0.06, 0.06), (0.90, 0.83, 0.74), (0.45, 0.20, 0.20))  # cavity, teeth, gums and tongue
 _SOFT_PX: Final = 4.0  # width of the ramp in which an opening's edge is told
@@ -139,6 +141,7 @@ class Geometry:
         self._upper_teeth = torch.nonzero(teeth & ~jaw).squeeze(1) + len(skin)
         normals = _normals(self.rig)
         self._skin_normals, normal = normals[self._skin], normals[self._inside]
+        self._skin_share = _without_ears(self.rig.neutral[self._skin])
         self._inside_values = torch.stack(
             [(teeth & ~jaw).float(), (teeth & jaw).float(), (~teeth).float(), normal[:, 0], normal[:, 2]]
         )  # [5, Ni]
@@ -254,9 +257,12 @@ class Geometry:
         return shares.amin(-1).clamp(0.0, 1.0)[:, None]
 
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
-        """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face."""
+        """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face.
+
+        Ears count as turned away: where hair hides them the mesh would tear it, so they move as hair does.
+        """
         turn = rotation(shape.angles_deg + controls[:, _HEAD])
-        return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0)
+        return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0) * self._skin_share
 
     def _way_back(self, binding: Binding, posed: Tensor, facing: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets to the photo, [B, 2, 128, 128] px, and how densely skin covers each cell, [B, 1, 128, 128]."""
@@ -363,6 +369,13 @@ def _normals(rig: Rig) -> Tensor:
     face = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = torch.zeros_like(rig.neutral).index_add_(0, rig.triangles.flatten(), face.repeat_interleave(3, 0))
     return F.normalize(total, dim=1)
+
+
+def _without_ears(skin: Tensor) -> Tensor:
+    """1 for skin of the neutral face [Nf, 3], fading to 0 towards the ears, [Nf]."""
+    begin, whole = _EARS_CM
+    forward = ((skin[:, 2] - begin) / (whole - begin)).clamp(0.0, 1.0)
+    return torch.where(skin[:, 0].abs() > _SIDE_CM, forward, 1.0)
 
 
 def _nearness(points: Tensor) -> Tensor:
