@@ -243,8 +243,8 @@ def load_faces(
     faces = load_crops(config.data, kept, mean, config.out.with_suffix(".crops.npz"))
     sets = {"held-out photos": load_crops(config.data, held_out, mean, config.out.with_suffix(".held-out.npz"))}
     if config.pairs is not None:
-        faces = joined(faces, load_renders(config.pairs, mean, held_out=False))
-        sets["held-out re-rendered states"] = load_renders(config.pairs, mean, held_out=True)
+        renders, sets["held-out re-rendered states"] = load_renders(config.pairs, mean)
+        faces = joined(faces, renders)
     counts = ", ".join(f"{len(some.crops)} {name}" for name, some in sets.items())
     logger.info("%d faces to learn from, %s", len(faces.crops), counts)
     return faces, sets

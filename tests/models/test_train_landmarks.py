@@ -115,7 +115,7 @@ def test_rerendered_states_are_cut_by_person_and_only_where_a_face_was_seen(tmp_
     np.savez(tmp_path / "shard.npz", images=images, held_out=np.array([False, False, True]))
     (tmp_path / "labels").mkdir()
     np.save(tmp_path / "labels" / "shard.npy", labels)
-    known, unseen = (load_renders(tmp_path, mean, held_out=held_out) for held_out in (False, True))
+    known, unseen = load_renders(tmp_path, mean)
     assert (len(known.crops), len(unseen.crops)) == (3, 2)
     both = joined(known, unseen)
     assert len(both.crops) == len(both.points) == len(both.turns) == len(both.corners) == 5
