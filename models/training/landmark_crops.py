@@ -133,14 +133,12 @@ def _match(solid: NDArray[np.float64], image: NDArray[np.float64]) -> NDArray[np
     return partner
 
 
-def stored_crop(
-    picture: NDArray[np.uint8], points_px: NDArray[np.float64], mean: NDArray[np.float64]
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Cut a face out with its surroundings, upright, so that little memory holds many.
+Cut = tuple[NDArray[np.uint8], NDArray[np.float64]]
+"""A stored crop, [STORED_PX, STORED_PX, 3], and the points in its units (0 to 1), [478, 2]."""
 
-    Returns:
-        Crop [STORED_PX, STORED_PX, 3] and the points in its units (0 to 1), [478, 2].
-    """
+
+def stored_crop(picture: NDArray[np.uint8], points_px: NDArray[np.float64], mean: NDArray[np.float64]) -> Cut:
+    """Cut a face out with its surroundings, upright, so that little memory holds many."""
     place = align(mean, points_px)
     centre = place.corner + place.turn * (0.5 + 0.5j)
     half = place.side_px * STORED_SIDE / 2
@@ -205,27 +203,28 @@ def _cut_all(
     return crops, points
 
 
-def load_renders(pairs: Path, mean: NDArray[np.float64], *, held_out: bool) -> CropSet:
-    """Cut the re-rendered states of the persons that are (or are not) held out.
+def load_renders(pairs: Path, mean: NDArray[np.float64]) -> tuple[CropSet, CropSet]:
+    """Cut the re-rendered states: those of persons to learn from, and those of persons held out.
 
     Args:
         pairs: What `models.training.pairs` wrote.
         mean: Mean face in crop units, [478, 2].
-        held_out: Which persons.
     """
-    crops: list[NDArray[np.uint8]] = []
-    points: list[NDArray[np.float64]] = []
+    known, unseen = list[Cut](), list[Cut]()
     for shard in tqdm(sorted(pairs.glob("*.npz")), desc="cut re-rendered faces"):
         with np.load(shard) as file:
             if "points" not in file.files:
                 continue  # video frames have none
-            images, labels, kept_out = file["images"], file["points"].astype(np.float64), file["held_out"]
-        for person in np.flatnonzero(kept_out == held_out):
-            for image, label in zip(images[person], labels[person], strict=True):
-                crop, places = stored_crop(image, label, mean)
-                crops.append(crop)
-                points.append(places)
-    return _crop_set(np.stack(crops), np.stack(points), mean)
+            images, labels, held_out = file["images"], file["points"].astype(np.float64), file["held_out"]
+        for person, state in np.ndindex(labels.shape[:2]):
+            cuts = unseen if held_out[person] else known
+            cuts.append(stored_crop(images[person, state], labels[person, state], mean))
+
+    def crop_set(cuts: list[Cut]) -> CropSet:
+        crops, points = zip(*cuts, strict=True)
+        return _crop_set(np.stack(crops), np.stack(points), mean)
+
+    return crop_set(known), crop_set(unseen)
 
 
 def joined(one: CropSet, other: CropSet) -> CropSet:

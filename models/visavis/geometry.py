@@ -17,6 +17,7 @@ from models.rig import columns
 from models.visavis.ict import Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
 from models.visavis.polygon import signed_distance
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
+from models.visavis.surface import closed, fill, in_front, nearness
 from models.visavis.tensor_fields import TensorFields
 
 Size = tuple[int, int]
@@ -27,9 +28,6 @@ PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (48, 120)}
 
 _GRID: Final = FRAME_PX // 2
 _BELOW_TEETH_PX: Final = 16.0  # the mouth's patch has its middle so far below the upper teeth
-_DEPTH_SHARPNESS: Final = 0.25  # per px of depth: 1 cm nearer outweighs e^2.5 to 1
-_DEEPEST: Final = -40.0  # exponent of what lies farthest back: 16 cm behind the nearest point
-_BEHIND_PX: Final = 15.0
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _HOLD_PX: Final = 20.0  # how far from the photo's edge the background moves freely
 _STILL_PX: Final = 6.0  # the edge of a pasted frame that stands still: its feather, and a cell more
@@ -269,16 +267,16 @@ class Geometry:
         skin = posed[:, self._skin]
         back = binding.skin - skin[..., :2]  # [B, Nf, 2]
         seen = binding.facing * facing  # what turns away now, or did in the photo, tells nothing
-        weight = (_nearness(skin) * seen)[:, None]
+        weight = (nearness(skin) * seen)[:, None]
         present, here = ((share * _FACING_GAIN).clamp(max=1.0)[:, None] for share in (seen, facing))
         values = torch.cat([back.transpose(1, 2) * weight, weight, present, here], 1)
         sums = splat((skin[..., :2] - 0.5) / 2.0, values, _GRID, _GRID)
-        coverage = sums[:, 3:4].clamp(max=1.0) * _in_front(sums[:, 2:3])
+        coverage = sums[:, 3:4].clamp(max=1.0) * in_front(sums[:, 2:3])
         mean = sums[:, :2] / sums[:, 2:3].clamp(min=1e-20)
         under = self._background(binding, back)
-        skin_here = F.interpolate(_closed(F.max_pool2d(sums[:, 4:], 2)), scale_factor=2.0, mode="nearest")
+        skin_here = F.interpolate(closed(F.max_pool2d(sums[:, 4:], 2)), scale_factor=2.0, mode="nearest")
         density = coverage + _UNDER * (1.0 - skin_here.clamp(max=1.0))
-        return _fill(mean * coverage + under * (density - coverage), density), coverage
+        return fill(mean * coverage + under * (density - coverage), density), coverage
 
     def _background(self, binding: Binding, back: Tensor) -> Tensor:
         """Offsets of background and hair to the photo, [B, 2, 128, 128] px, given the skin's, [B, Nf, 2]."""
@@ -328,7 +326,7 @@ class Geometry:
 
         On a patch of half-resolution cells, [B, 6, *size].
         """
-        weight = _nearness(inside)[:, None]
+        weight = nearness(inside)[:, None]
         back_px = inside[..., 2].amax(1, keepdim=True) - inside[..., 2]
         light = (1.2 - back_px / _DARK_PX).clamp(0.0, 1.0)[:, None]
         values = torch.cat([self._inside_values * weight, light * weight, weight, torch.ones_like(weight)], 1)
@@ -376,37 +374,6 @@ def _without_ears(skin: Tensor) -> Tensor:
     begin, whole = _EARS_CM
     forward = ((skin[:, 2] - begin) / (whole - begin)).clamp(0.0, 1.0)
     return torch.where(skin[:, 0].abs() > _SIDE_CM, forward, 1.0)
-
-
-def _nearness(points: Tensor) -> Tensor:
-    """Weights that let near points hide far ones, [B, N, 3] px to [B, N], 0 to 1."""
-    depth = points[..., 2] - points[..., 2].amax(1, keepdim=True)
-    return (depth * _DEPTH_SHARPNESS).clamp(min=_DEEPEST).exp()
-
-
-def _in_front(weight: Tensor) -> Tensor:
-    """1 where a cell shows the surface around it, 0 where a gap shows what lies behind; from the sums of weights."""
-    depth = weight.clamp(min=1e-20).log() / _DEPTH_SHARPNESS
-    return (_closed(depth) - depth < _BEHIND_PX).to(weight.dtype)
-
-
-def _closed(grid: Tensor) -> Tensor:
-    """Morphological closing by 3 x 3 cells: fills what is narrower."""
-    return -F.max_pool2d(-F.max_pool2d(grid, 3, 1, 1), 3, 1, 1)
-
-
-def _fill(values: Tensor, coverage: Tensor) -> Tensor:
-    """Fill cells that nothing reached from ever coarser grids: `values` come multiplied by `coverage` (0 to 1).
-
-    Source: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4 (pull-push).
-    """
-    if values.shape[-1] <= 2:
-        return values / coverage.clamp(min=1e-6)
-    below = F.avg_pool2d(torch.cat([values, coverage], 1), 2) * 4.0
-    density = below[:, -1:].clamp(min=1e-6)
-    full = density.clamp(max=1.0)
-    coarse = _fill(below[:, :-1] / density * full, full)
-    return values + (1.0 - coverage) * F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _sampling(way: Tensor) -> Tensor:

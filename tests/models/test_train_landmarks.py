@@ -114,7 +114,7 @@ def test_rerendered_states_are_cut_by_person_and_video_frames_left_out(tmp_path)
     held_out = np.array([False, False, True])
     np.savez(tmp_path / "pairs-000.npz", images=images, held_out=held_out, points=labels)
     np.savez(tmp_path / "video.npz", images=images, held_out=held_out)
-    known, unseen = (load_renders(tmp_path, mean, held_out=held_out) for held_out in (False, True))
+    known, unseen = load_renders(tmp_path, mean)
     assert (len(known.crops), len(unseen.crops)) == (4, 2)
     both = joined(known, unseen)
     assert len(both.crops) == len(both.points) == len(both.turns) == len(both.corners) == 6
