@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from models.rig import ANGLES
 from models.visavis.fit import FRAME_PX
 from models.visavis.geometry import Binding, Geometry, Region
+from models.visavis.ground import behind, lay
 from models.visavis.ict import Shape, person
+from models.visavis.matte import MATTE_PX
 from models.visavis.renderer import IdentityEncoder, PatchNet, condition, inner
 
 _FEATHER_PX: Final = 6.0
@@ -27,6 +29,8 @@ class Faces:
         coarse: Its coarser ones, [B, 32, 64, 64].
         base: What `person(geometry.rig, shape)` gave, [B, V, 3], cm.
         own: What the photo shows relative to rest, [B, 57].
+        matte: Where the person is in the photo, [B, 1, 160, 160], 0 to 1.
+        ground: The frame without the person, [B, 3, 256 d, 256 d], -1 to 1.
         shape: Who they are, in frame pixels.
         binding: How the photos hang on the rig.
     """
@@ -36,6 +40,8 @@ class Faces:
     coarse: Tensor
     base: Tensor
     own: Tensor
+    matte: Tensor
+    ground: Tensor
     shape: Shape
     binding: Binding
 
@@ -56,21 +62,25 @@ def hang(
     geometry: Geometry,
     encoder: IdentityEncoder,
     photo: Tensor,
+    matte: Tensor,
     shape: Shape,
     valid: Tensor | None = None,
     moving: Tensor | None = None,
 ) -> Faces:
-    """All that depends on photos alone: [B, 3, 320 d, 320 d], -1 to 1, and their fits in frame pixels, a row each.
+    """All that depends on photos alone: [B, 3, 320 d, 320 d], -1 to 1, mattes, and fits in frame pixels, a row each.
 
     `valid` and `moving` as for `Geometry.bind`.
     """
     own = F.pad(shape.expression - shape.rest, (0, len(ANGLES)))
     binding = geometry.bind(shape, own, valid, moving)
     fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
-    return Faces(photo, fine, coarse, person(geometry.rig, shape), own, shape, binding)
+    base = person(geometry.rig, shape)
+    skin = geometry.predict(photo, binding, shape, own, base).coverage
+    matte = torch.maximum(matte, F.pad(skin, [(MATTE_PX - skin.shape[-1]) // 2] * 4))  # a face is no background
+    return Faces(photo, fine, coarse, base, own, matte, behind(photo, matte), shape, binding)
 
 
-_PLAIN: Final = ("photo", "fine", "coarse", "base", "own")
+_PLAIN: Final = ("photo", "fine", "coarse", "base", "own", "matte", "ground")
 FACES: Final = (
     *_PLAIN,
     *(f"shape.{field.name}" for field in fields(Shape)),
@@ -104,7 +114,7 @@ class Drawing(nn.Module):
         faces = Faces.from_tensors(dict(zip(FACES, tensors, strict=True)))
         prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, controls, faces.base)
         steer = condition(faces.shape, faces.own, controls)
-        parts = [prior.frame]
+        parts = [lay(prior, faces.matte, faces.ground)]
         for region in self.regions:
             patch = self.geometry.patch(faces.photo, faces.binding, prior, region)
             painted = self.net(patch.fine, patch.coarse, faces.fine, faces.coarse, patch.at, steer)

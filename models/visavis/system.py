@@ -23,6 +23,7 @@ from models.visavis.engine import Backend, engine
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame, to_frame
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, blinks, mean_shape
+from models.visavis.matte import MATTE_PX, matte
 from models.visavis.renderer import DETAIL, FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet, Size
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState, SpeechStep
 from models.visavis.surroundings import surroundings
@@ -67,7 +68,8 @@ class Visavis:
         self._geometry = Geometry(rig, self._detail)
         side = PHOTO_PX * self._detail
         with torch.no_grad():
-            blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, side, side), mean_shape())
+            nobody = torch.zeros(1, 3, side, side), torch.zeros(1, 1, MATTE_PX, MATTE_PX)
+            blank = hang(self._geometry, self._encoder, *nobody, mean_shape())
         fixed, controls = tuple(blank.tensors().values()), [torch.zeros(1, len(CONTROLS))]
         every, mouth = (Drawing(self._geometry, net.eval(), lids=lids) for lids in (True, False))
         self._draw_all = engine(f"{self.name}-mouth-and-eyes", every, backend, controls, fixed)
@@ -115,7 +117,7 @@ class Visavis:
         photo = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         one = Shape.from_tensors({name: t[None] for name, t in shape.tensors().items()})
         moving = None if canvas is None else photo_px[None].clamp(0.0, FRAME_PX)  # what the photo fills of the frame
-        faces = hang(self._geometry, self._encoder, photo, one, photo_px[None], moving)
+        faces = hang(self._geometry, self._encoder, photo, matte(photo), one, photo_px[None], moving)
         tensors = {name: t[0].clone() for name, t in faces.tensors().items()}
         view = shown(photo_px if canvas is None else _WHOLE)
         return IdentityState(self.name, self.identity_version, {**tensors, _VIEW: view}, canvas)
@@ -212,7 +214,7 @@ def with_margin(box: Box) -> Box:
 def _identity_version(encoder: IdentityEncoder) -> int:
     """Names what made an identity: the format, and a checksum of every weight that enrolment uses."""
     checksum = IDENTITY_FORMAT
-    for name in ("landmarks", "parts", "rig"):
+    for name in ("landmarks", "parts", "rig", "matte"):
         checksum = zlib.crc32((_WEIGHTS / f"{name}.safetensors").read_bytes(), checksum)
     for tensor in encoder.state_dict().values():
         checksum = zlib.crc32(tensor.numpy().tobytes(), checksum)
