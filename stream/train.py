@@ -18,7 +18,7 @@ FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5"
 STAGES: Final = ("pairs", "landmarks", "speech", "renderer")
 WEIGHTS: Final = {
     "pairs": "rig.safetensors",
-    "landmarks": "parts.safetensors",
+    "landmarks": "covers.safetensors",
     "speech": "speech.safetensors",
     "renderer": "renderer-base/renderer.safetensors",
 }
@@ -113,6 +113,8 @@ def commands(stage: str, data: Path, out: Path, *, quick: bool = False) -> Itera
                 length = ["--steps", "10", "--batch", "8"] if quick else ["--steps", steps, "--batch", batch]
                 where = ["--data", str(data), "--pairs", str(out / "pairs"), "--out", str(out / f"{net}.safetensors")]
                 yield [f"models.training.train_{net}", *where, *length]
+            where = ["--data", str(data), "--out", str(out / "covers.safetensors")]
+            yield ["models.training.train_covers", *where, "--steps", "10" if quick else "1500"]
         case "speech":
             corpus = out / "speech"
             few = ["--count", "10", "--voices", *QUICK_VOICES] if quick else []
