@@ -1,5 +1,7 @@
 """Person and background: who is who, what stands still, and what is made up behind a head that moves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def disc(radius: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("path", sorted(p for p in IDENTITIES_DIR.iterdir() if p.suffix in (".jpg", ".png")), ids=str)
-def test_the_face_of_a_portrait_is_the_person_and_its_upper_corners_are_not(path):
+def test_the_face_of_a_portrait_is_the_person_and_its_upper_corners_are_not(path: Path):
     photo = Image.fromarray(load_photo(path.read_bytes())).resize((PHOTO_PX, PHOTO_PX))
     found = matte(torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None].float() / 127.5 - 1)[0, 0]
     assert found[MIDDLE, MIDDLE].min() > 0.9
