@@ -110,9 +110,12 @@ def check_openvino() -> Check:
 
 def check_engine() -> Check:
     """What `--backend auto` takes here, and why."""
-    from models.visavis.engine import choose
+    try:
+        from models.visavis.engine import choose
 
-    return Check("engine", "ok", str(choose()))
+        return Check("engine", "ok", str(choose()))
+    except (ImportError, OSError) as error:
+        return Check("engine", "failed", f"none can be chosen: {error}", "see what is said of torch and openvino")
 
 
 def check_codecs() -> Check:

@@ -209,7 +209,8 @@ class Geometry:
         eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
         way = way * binding.free
         side = FRAME_PX * self._detail
-        frame = flow_warp(photo, _sampling(way) * (FRAME_PX / PHOTO_PX), size=(side, side), padding="border")
+        at = (_sampling(way) * (FRAME_PX / PHOTO_PX)).contiguous()
+        frame = flow_warp(photo.contiguous(), at, size=(side, side), padding="border")
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
         return Prior(
             frame,
