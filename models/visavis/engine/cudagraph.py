@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.rig import CONTROLS
 from models.visavis.engine.rows import Recent, Row
@@ -58,7 +58,7 @@ class _Recorded:
 class CudaGraph:
     """Replays a recorded module; see `Run`."""
 
-    def __init__(self, network: nn.Module, device: torch.device, row: Row, record: Record) -> None:
+    def __init__(self, network: Callable[..., Tensor], device: torch.device, row: Row, record: Record) -> None:
         """`row` is any identity, for the shapes; `record` is `record_cuda` but in tests."""
         self._network, self._device, self._record = network, device, record
         self._pool = IdentityPool(row, device)
