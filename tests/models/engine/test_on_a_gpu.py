@@ -9,6 +9,7 @@ from models.rig import CONTROLS
 from models.visavis.drawing import Drawing, hang
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, mean_shape
+from models.visavis.matte import MATTE_PX
 from models.visavis.renderer import PHOTO_PX, IdentityEncoder, PatchNet
 
 GPU = torch.device("meta")
@@ -38,7 +39,8 @@ def kernels_run_there(monkeypatch):
 @torch.no_grad()
 def test_drawing_calls_the_kernels_and_neither_waits_for_the_host_nor_copies_from_it(kernels_run_there):
     geometry, batch = Geometry(Rig.load()), 3
-    blank = hang(geometry, IdentityEncoder(), torch.zeros(1, 3, PHOTO_PX, PHOTO_PX), mean_shape())
+    grey = torch.zeros(1, 3, PHOTO_PX, PHOTO_PX), torch.zeros(1, 1, MATTE_PX, MATTE_PX)
+    blank = hang(geometry, IdentityEncoder(), *grey, mean_shape())
     drawing = Drawing(geometry.to(GPU), PatchNet().half().to(GPU))
     faces = [t.to(GPU).expand(batch, *t.shape[1:]).contiguous() for t in blank.tensors().values()]
     controls = torch.zeros(batch, len(CONTROLS), device=GPU)
