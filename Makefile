@@ -5,6 +5,8 @@ PORT ?= 8080
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 OUT ?= build/weights
+BENCH_OUT ?= build/bench
+MINUTES ?= 8.5
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +16,7 @@ RUN_STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 CHROMIUM_STAMP := $(VENV)/.chromium
 
-.PHONY: run test check check-page train bench constraints clean
+.PHONY: run test check check-page train bench bench-gpu constraints clean
 
 run: $(RUN_STAMP)
 	$(BIN)/visavis serve --host $(HOST) --port $(PORT)
@@ -38,6 +40,10 @@ train: $(TEST_STAMP)
 
 bench: $(TEST_STAMP) $(CHROMIUM_STAMP)
 	$(BIN)/visavis bench
+
+# On a GPU machine as it is: PYTHON has torch, triton, numpy and safetensors; nothing is installed.
+bench-gpu:
+	$(PYTHON) -m benchmarks --minutes $(MINUTES) --out $(BENCH_OUT)/gpu.json --out $(BENCH_OUT)/gpu.html
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \

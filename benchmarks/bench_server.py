@@ -14,6 +14,7 @@ import numpy as np
 from aiortc import AudioStreamTrack, MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame
 
+from benchmarks.errors import NothingSeenError
 from benchmarks.harness import Row, value_row
 from benchmarks.live_server import LiveServer
 from stream.probe import ProbeConfig, measure
@@ -64,12 +65,12 @@ def _server() -> Generator[LiveServer]:
 def _probe_rows(result: Report) -> list[Row]:
     def row(name: str, taken: Percentiles, limit: float | None = None, limit_of: str = "p50") -> Row:
         if taken.p50 is None:
-            raise SystemExit(f"the probe saw nothing of {name}: nothing recorded")
+            raise NothingSeenError(name)
         return Row("server", name, "ms", taken.p50, taken.p95, taken.p99, taken.n, limit, limit_of)
 
     def value(name: str, unit: str, taken: float | None, limit: float | None = None) -> Row:
         if taken is None:
-            raise SystemExit(f"the probe could not tell {name}: nothing recorded")
+            raise NothingSeenError(name)
         return value_row("server", f"{name}, {result.seconds:.0f} s", unit, taken, limit)
 
     return [

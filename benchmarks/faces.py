@@ -14,5 +14,5 @@ def demo_photos() -> list[NDArray[np.uint8]]:
     """Each RGB, [H, W, 3] uint8."""
     paths = sorted(p for p in IDENTITIES_DIR.iterdir() if p.suffix in (".jpg", ".png"))
     if not paths:
-        raise SystemExit(f"no photo in {IDENTITIES_DIR}")
+        raise FileNotFoundError(f"no photo in {IDENTITIES_DIR}")
     return [np.asarray(Image.open(path).convert("RGB")) for path in paths]

@@ -1,33 +1,30 @@
-"""Time calls, describe the machine, keep rows of results."""
+"""Time calls, and the rows that say what was measured."""
 
-import csv
-import json
-import os
-import platform
-import subprocess
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import numpy as np
 
-RESULTS_DIR: Final = Path(__file__).parent / "results"
-PACKAGES: Final = ("torch", "openvino", "aiortc", "av", "numpy")
+Bound = Literal["most", "least"]
+Device = Literal["cpu", "cuda"]
+Sampler = Callable[[int], list[float]]
+"""Makes that many calls and returns the time of each, ms."""
+
+TURNS: Final = 10
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of `n` timed calls, in ms."""
+    """Percentiles of `n` timed calls, in ms, and the times themselves in the order in which they were taken."""
 
     p50_ms: float
     p95_ms: float
     p99_ms: float
     n: int
+    samples_ms: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,15 @@ class Row:
 
     Attributes:
         bench: Which benchmark.
-        name: What was measured.
+        name: What was measured; behind its last ", " stands the form, stage or backend that a chart sets side by side.
         unit: Of the values.
         p50: Median, or the only value of what is measured once; `p95` and `p99` are then None.
         n: How many values.
-        limit: The most that the project allows itself, None where nothing is promised; for the percentile `limit_of`.
+        limit: What the project promises, None where nothing is; for the percentile `limit_of`.
+        bound: Whether `limit` is the most that is allowed, or the least.
+        device: Where the work ran.
+        x: What the row is drawn against, in `x_unit`: bytes that a kernel must move, or sessions. None for no chart.
+        samples: The values behind the percentiles, in the order in which they were taken; kept in JSON only.
     """
 
     bench: str
@@ -52,6 +53,11 @@ class Row:
     n: int
     limit: float | None = None
     limit_of: str = "p50"
+    bound: Bound = "most"
+    device: Device = "cpu"
+    x: float | None = None
+    x_unit: str = ""
+    samples: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def holds(self) -> bool | None:
@@ -59,7 +65,19 @@ class Row:
         if self.limit is None:
             return None
         value = {"p50": self.p50, "p95": self.p95, "p99": self.p99}[self.limit_of]
-        return value is not None and value <= self.limit
+        if value is None:
+            return False
+        return value <= self.limit if self.bound == "most" else value >= self.limit
+
+    @property
+    def case(self) -> str:
+        """The name without its form."""
+        return self.name.rpartition(", ")[0] or self.name
+
+    @property
+    def form(self) -> str:
+        """What stands behind the name's last comma."""
+        return self.name.rpartition(", ")[2]
 
 
 def measure(call: Callable[[], object], n: int = 100, warm_up: int = 10) -> Latency:
@@ -72,75 +90,76 @@ def measure(call: Callable[[], object], n: int = 100, warm_up: int = 10) -> Late
     """
     for _ in range(warm_up):
         call()
-    times_ms: list[float] = []
-    for _ in range(n):
-        started_ns = time.perf_counter_ns()
-        call()
-        times_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
-    return latency(times_ms)
+    return latency(wall(call)(n))
+
+
+def wall(call: Callable[[], object]) -> Sampler:
+    """Times a call that returns when its work is done."""
+
+    def sample(n: int) -> list[float]:
+        times_ms: list[float] = []
+        for _ in range(n):
+            with stopwatch(times_ms):
+                call()
+        return times_ms
+
+    return sample
+
+
+def take_turns(samplers: Mapping[str, Sampler], n: int, warm_up: int = 3) -> dict[str, Latency]:
+    """Time contestants in turns, so that whatever slows the machine for a while slows all of them.
+
+    Args:
+        samplers: The contestants.
+        n: Timed calls of each, rounded up to a multiple of the turns: ten, or fewer where `n` is.
+        warm_up: Untimed calls of each before the first turn. One more begins each turn: it finds the caches cold.
+    """
+    for sample in samplers.values():
+        sample(warm_up)
+    turns = min(TURNS, n)
+    times_ms: dict[str, list[float]] = {name: [] for name in samplers}
+    for _ in range(turns):
+        for name, sample in samplers.items():
+            times_ms[name] += sample(1 - -n // turns)[1:]
+    return {name: latency(times) for name, times in times_ms.items()}
 
 
 def latency(times_ms: Sequence[float]) -> Latency:
     """Percentiles of times that were taken elsewhere."""
-    p50, p95, p99 = (round(float(p), 3) for p in np.percentile(times_ms, (50, 95, 99)))
-    return Latency(p50, p95, p99, len(times_ms))
+    p50, p95, p99 = (round(float(p), 4) for p in np.percentile(times_ms, (50, 95, 99)))
+    return Latency(p50, p95, p99, len(times_ms), tuple(round(t, 5) for t in times_ms))
 
 
-def latency_row(bench: str, name: str, taken: Latency, limit: float | None = None, limit_of: str = "p50") -> Row:
+def latency_row(
+    bench: str,
+    name: str,
+    taken: Latency,
+    limit: float | None = None,
+    limit_of: str = "p50",
+    *,
+    device: Device = "cpu",
+    x: float | None = None,
+    x_unit: str = "",
+) -> Row:
     """A row of milliseconds."""
-    return Row(bench, name, "ms", taken.p50_ms, taken.p95_ms, taken.p99_ms, taken.n, limit, limit_of)
+    values = (taken.p50_ms, taken.p95_ms, taken.p99_ms, taken.n)
+    return Row(bench, name, "ms", *values, limit, limit_of, "most", device, x, x_unit, taken.samples_ms)
 
 
-def value_row(bench: str, name: str, unit: str, value: float, limit: float | None = None) -> Row:
+def value_row(
+    bench: str,
+    name: str,
+    unit: str,
+    value: float,
+    limit: float | None = None,
+    *,
+    bound: Bound = "most",
+    device: Device = "cpu",
+    x: float | None = None,
+    x_unit: str = "",
+) -> Row:
     """A row of one value."""
-    return Row(bench, name, unit, value, None, None, 1, limit)
-
-
-def environment() -> dict[str, str]:
-    """Where the numbers come from: device, cores, versions, commit."""
-    versions = {name: _version(name) for name in PACKAGES}
-    return {
-        "taken_utc": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
-        "commit": _commit(),
-        "cpu": _cpu_model(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
-        "gpu": _gpu_name(),
-        "python": platform.python_version(),
-        **versions,
-    }
-
-
-def save(rows: Sequence[Row], directory: Path = RESULTS_DIR) -> None:
-    """Append the rows to `<bench>.csv`, each with the machine it was measured on."""
-    around = environment()
-    for row in rows:
-        path = directory / f"{row.bench}.csv"
-        fields = {**asdict(row), **around}
-        fresh = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fields.keys(), lineterminator="\n")
-            if fresh:
-                writer.writeheader()
-            writer.writerow(fields)
-
-
-def as_json(rows: Sequence[Row]) -> str:
-    """Rows and machine as one JSON object."""
-    results = [{**asdict(row), "holds": row.holds} for row in rows]
-    return json.dumps({"environment": environment(), "results": results}, indent=2)
-
-
-def as_table(rows: Sequence[Row]) -> str:
-    """Rows for people."""
-
-    def number(value: float | None) -> str:
-        return f"{'-' if value is None else f'{value:.1f}':>9}"
-
-    def line(row: Row) -> str:
-        verdict = "" if row.limit is None else f"  {'ok' if row.holds else 'MISSED'}, at most {row.limit:g}"
-        return f"{row.name:<40}{number(row.p50)}{number(row.p95)}{number(row.p99)} {row.unit:<8} n={row.n}{verdict}"
-
-    return "\n".join([f"{'':<40}{'p50':>9}{'p95':>9}{'p99':>9}", *map(line, rows)])
+    return Row(bench, name, unit, value, None, None, 1, limit, bound=bound, device=device, x=x, x_unit=x_unit)
 
 
 @contextmanager
@@ -149,39 +168,3 @@ def stopwatch(times_ms: list[float]) -> Generator[None]:
     started_ns = time.perf_counter_ns()
     yield
     times_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
-
-
-def _commit() -> str:
-    root = Path(__file__).parent.parent
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-
-
-def _gpu_name() -> str:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        return str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0)))
-    except pynvml.NVMLError:
-        return ""

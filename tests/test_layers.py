@@ -29,6 +29,24 @@ def _imports(path: Path) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
+def _reached(entry: str) -> dict[Path, set[str]]:
+    """Files of `benchmarks` that a module of it reaches, imports inside functions too, each with all that it names."""
+    found: dict[Path, set[str]] = {}
+    waiting = [entry]
+    while waiting:
+        path = ROOT / (waiting.pop().replace(".", "/") + ".py")
+        if path in found or not path.exists():
+            continue
+        tree = ast.parse(path.read_text(), str(path))
+        named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                named |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        found[path] = named
+        waiting += [name for name in named if name.startswith("benchmarks.")]
+    return found
+
+
 def _sources(package: str) -> list[Path]:
     return [path for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts]
 
@@ -51,6 +69,20 @@ def test_a_layer_imports_only_itself_and_the_layers_below(package):
 def test_no_file_of_the_lower_layers_names_a_web_library(package):
     named = {f"{p.relative_to(ROOT)} imports {n}" for p in _sources(package) for n in _imports(p) if n in WEB}
     assert named == set()
+
+
+def test_the_bench_of_a_gpu_machine_reaches_nothing_above_the_models():
+    """`make bench-gpu` runs where there is no web stack: `python -m benchmarks` may not lead to one, however late."""
+    reached = _reached("benchmarks.__main__") | _reached("benchmarks.cold_start")  # which it starts as a process
+    assert {path.stem for path in reached} >= {"execute", "report", "bench_kernels", "bench_parity", "bench_stages"}
+    bad = {
+        f"{path.name} imports {name}"
+        for path, names in reached.items()
+        for name in names
+        if name.partition(".")[0] in WEB | {"stream", "PIL", "dlib", "tqdm"}
+    }
+    assert bad == set()
+    assert "stream.vp8" in {name for names in _reached("benchmarks.command").values() for name in names}
 
 
 def test_models_and_kernels_import_with_torch_numpy_and_safetensors_alone():

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.faces import IDENTITIES_DIR
-from benchmarks.harness import environment
+from benchmarks.machine import environment
 from benchmarks.quality.controls import OPEN, Puppet, command, measure_controls
 from benchmarks.quality.likeness import PhotoView, measure_likeness
 from benchmarks.quality.meter import FaceMeter, Picture

@@ -10,16 +10,12 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from benchmarks.page import Table, as_table, document
 from benchmarks.quality.controls import Sweep
 from benchmarks.quality.meter import Picture
 
 PLOT_PX: Final = 150
 MOST_MS: Final = 200
-MISSED: Final = ' class="missed"'
-_STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem}
-table{border-collapse:collapse}td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #8884}
-th:first-child,td:first-child{text-align:left}.missed{color:#b00}p{overflow-x:auto}svg{margin-right:.5rem}
-:root{color-scheme:light dark}"""
 
 
 @dataclass(frozen=True)
@@ -56,14 +52,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows of texts and numbers under their heads; None is shown as a dash."""
-
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str | float | None]]
-
-
-@dataclass(frozen=True)
 class Curve:
     """A number over the look-ahead dial; None where it could not be told."""
 
@@ -86,33 +74,22 @@ class Chapter:
 
 def page(title: str, chapters: Sequence[Chapter], refused: Sequence[tuple[str, str]]) -> str:
     """The whole page."""
-    body = [f"<h1>{html.escape(title)}</h1>"]
+    body: list[str] = []
     if refused:
         items = "".join(f"<li>{html.escape(name)}: {html.escape(reason)}</li>" for name, reason in refused)
         body.append(f"<h2>Refused photos</h2><ul>{items}</ul>")
     for chapter in chapters:
         plots = [*map(_plot, chapter.sweeps), *map(_curve, chapter.curves)]
-        parts = [*map(_strip, chapter.strips), _lines(chapter.lines), *map(_table, chapter.tables)]
+        parts = [*map(_strip, chapter.strips), _lines(chapter.lines), *map(as_table, chapter.tables)]
         body.append(f"<h2>{html.escape(chapter.title)}</h2>{''.join(parts)}<p>{''.join(plots)}</p>")
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
+    return document(title, "".join(body))
 
 
 def _lines(lines: Sequence[Line]) -> str:
     if not lines:
         return ""
-    rows = [_row((line.name, line.value, line.bar, line.note), missed=line.holds is False) for line in lines]
-    return f"<table><tr><th>measured</th><th>value</th><th>bar</th><th></th></tr>{''.join(rows)}</table>"
-
-
-def _table(table: Table) -> str:
-    heads = "".join(f"<th>{html.escape(head)}</th>" for head in table.heads)
-    return f"<table><tr>{heads}</tr>{''.join(map(_row, table.rows))}</table>"
-
-
-def _row(cells: Sequence[str | float | None], *, missed: bool = False) -> str:
-    texts = [html.escape(c) if isinstance(c, str) else "-" if c is None else f"{c:.4g}" for c in cells]
-    return f"<tr{MISSED if missed else ''}>{''.join(f'<td>{text}</td>' for text in texts)}</tr>"
+    rows = [(line.name, line.value, line.bar, line.note) for line in lines]
+    return as_table(Table(("measured", "value", "bar", ""), rows), [line.holds is False for line in lines])
 
 
 def _strip(pictures: Sequence[Picture]) -> str:

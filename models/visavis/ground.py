@@ -41,7 +41,7 @@ def lay(prior: Prior, matte: Tensor, ground: Tensor) -> Tensor:
     Returns:
         [B, 3, 256 d, 256 d], -1 to 1.
     """
-    cells = torch.arange(prior.way.shape[-1], dtype=prior.way.dtype) * 2.0 + 1.0
+    cells = torch.arange(prior.way.shape[-1], dtype=prior.way.dtype, device=prior.way.device) * 2.0 + 1.0
     place = prior.way + torch.stack(torch.meshgrid(cells, cells, indexing="xy"))  # px from the frame's corner
     at = (place + MARGIN_PX) / ((FRAME_PX + 2 * MARGIN_PX) / 2) - 1.0
     person = F.grid_sample(matte, at.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)

@@ -1,0 +1,75 @@
+"""From a plan to engines that run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from models.rig import CONTROLS
+from models.visavis.drawing import Drawing
+from models.visavis.engine.choice import Plan
+from models.visavis.engine.cudagraph import BATCHES, CudaGraph, record_cuda
+from models.visavis.engine.eager import Eager, compiled
+from models.visavis.engine.rows import Listen, Row, Run
+from models.visavis.speech import SpeechNet, SpeechStep
+
+_COMPILED: Final = (1, 2)  # one stream is compiled by itself, and two or more once for all
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What draws and what listens.
+
+    Attributes:
+        draw: One for each drawing.
+        listen: Always on the CPU: what is heard decides there what need be drawn at all, and the net is very small.
+    """
+
+    draw: list[Run]
+    listen: Listen
+
+
+def start(
+    plan: Plan, name: str, drawings: Sequence[Drawing], row: Row, speech: SpeechNet, sound: tuple[torch.Tensor, ...]
+) -> Engines:
+    """Make drawings ready to run.
+
+    Args:
+        plan: How.
+        name: Of kept exports; differs for systems that differ in more than their weights.
+        drawings: In eval mode, on the plan's device, the painter in the plan's type but for OpenVINO, which converts.
+        row: Any identity, for the shapes.
+        speech: On the CPU.
+        sound: Any arguments of `SpeechNet.advance`, one row.
+    """
+    if plan.backend == "openvino":
+        from models.visavis.engine.openvino_cpu import Compiler, OpenVino, OpenVinoSteps
+
+        compiler = Compiler(name, plan.precision)
+        listen = OpenVinoSteps(compiler, "speech", SpeechStep(speech), sound)
+        return Engines([OpenVino(compiler, drawing, row) for drawing in drawings], listen)
+    return Engines([_torch(plan, drawing, row) for drawing in drawings], speech.advance)
+
+
+def _torch(plan: Plan, drawing: Drawing, row: Row) -> Run:
+    eager = Eager(drawing, plan.device)
+    if plan.backend == "eager":
+        return eager
+    _warm(eager, row, (1,))  # constants find their way to the device, which a compiler would put into every frame
+    if plan.backend == "compile":
+        return _warm(Eager(compiled(drawing), plan.device), row, _COMPILED)
+    if plan.backend == "cudagraph":
+        return _warm(CudaGraph(compiled(drawing), plan.device, row, record_cuda), row, BATCHES)
+    from models.visavis.engine.tensorrt import TensorRtDrawing
+
+    controls, faces = torch.zeros(1, len(CONTROLS), device=plan.device), [t.to(plan.device) for t in row]
+    with torch.no_grad():
+        return _warm(Eager(TensorRtDrawing(drawing, controls, faces), plan.device), row, _COMPILED)
+
+
+def _warm(run: Run, row: Row, batches: Sequence[int]) -> Run:
+    """Draw once at each size, so that no caller waits for a compiler."""
+    for batch in batches:
+        run(torch.zeros(batch, len(CONTROLS)), [row] * batch)
+    return run

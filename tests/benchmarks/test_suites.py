@@ -1,0 +1,108 @@
+"""The suites themselves, on tiny inputs: that they are right about what is wrong, not how long anything takes."""
+
+import pytest
+import torch
+
+from benchmarks import bench_kernels, bench_parity, bench_stages
+from benchmarks.bench_kernels import Case, forms, rows
+from benchmarks.bench_start import frames_until_warm
+from benchmarks.errors import WrongAnswerError
+from benchmarks.plan import Plan
+from benchmarks.rivals import modulated_eager, modulated_grouped
+from kernels.modulated_conv import modulated_conv_reference
+from kernels.splat import splat
+
+TINY = Plan("cpu", n=2, side_px=16, batches=(2,), compiled=False)
+
+
+def run(module, plan, *names):
+    """The rows of the parts whose names begin like that."""
+    chosen = [part for part in module.parts(plan) if part.name.startswith(names)]
+    assert len(chosen) >= len(names)
+    return [row for part in chosen for row in part.run()]
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_rivals_compute_what_the_reference_does(up):
+    torch.manual_seed(0)
+    x, style, bias = torch.randn(3, 5, 6, 7), torch.rand(3, 5) + 0.5, torch.randn(4)
+    weight, noise = torch.randn(4, 5, 3, 3), torch.randn(3, 1, *(12, 14) if up else (6, 7))
+    wanted = modulated_conv_reference(x, style, weight, bias, noise, True, up, 0.2, 2**0.5)
+    for rival in (modulated_eager, modulated_grouped):
+        torch.testing.assert_close(rival(x, style, weight, bias, noise, up=up), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_every_kernel_is_timed_in_every_form_that_runs_here():
+    found = run(bench_kernels, TINY, "flow_warp of pixels", "log_mel", "modulated_conv 1 x 1")
+    forms_of = {}
+    for row in found:
+        forms_of.setdefault(row.case, []).append(row.form)
+    assert forms_of == {
+        "flow_warp 3 x 16 px, batch 2": ["eager", "one by one", "copy"],
+        "modulated_conv 32 to 3, 1 x 1, 16 px, batch 2": [
+            *("eager", "grouped convolution", "channels-last", "one by one", "copy"),
+        ],
+        "log_mel of a frame, batch 2": ["eager", "torch.stft", "one by one"],
+    }
+    warp = found[0]
+    # features, background and the answer, 2 x 3 x 16 x 16, and flow and occlusion, 2 x 3 x 4 x 4, 4 bytes each
+    assert (warp.x, warp.x_unit, warp.n, len(warp.samples)) == (4.0 * (3 * 1536 + 96), "bytes", 2, 2)
+
+
+def test_a_form_with_another_answer_is_not_timed():
+    x = torch.ones(2, 3)
+    case = Case("double", (x,), lambda impl, x: 2 * x, apart=0.1, others={"wrong": lambda x: 2.2 * x})
+    with pytest.raises(WrongAnswerError, match=r"double: wrong is 0\.2 off its reference, at most 0\.1: not timed"):
+        rows(case, forms(case, 2, TINY), TINY)
+
+
+def test_nan_is_a_wrong_answer():
+    case = Case("x", (torch.ones(1, 1),), lambda impl, x: x, apart=0.1, others={"nan": lambda x: x * torch.nan})
+    with pytest.raises(WrongAnswerError):
+        rows(case, forms(case, 1, TINY), TINY)
+
+
+def test_kernels_agree_with_their_references_in_the_interpreter():
+    found = run(bench_parity, TINY, "splat, float32", "log_mel, float16")
+    assert [row.name for row in found] == ["log_mel, float16", "splat, float32"]
+    assert all(0 < row.p50 <= 1 and row.holds for row in found)
+
+
+def test_a_kernel_that_is_off_misses_what_is_allowed(monkeypatch):
+    monkeypatch.setattr(bench_parity, "splat", lambda *args, impl: 1.01 * splat(*args))
+    (row,) = run(bench_parity, TINY, "splat, float32")
+    assert row.p50 > 10
+    assert row.holds is False
+
+
+def test_a_kernel_that_gives_nan_misses_what_is_allowed():
+    wanted = torch.ones(2, dtype=torch.float64)
+    assert bench_parity.share_of_allowed(torch.tensor([1.0, torch.nan]), wanted, 1e-3, 0.0) == torch.inf
+    assert bench_parity.share_of_allowed(torch.tensor([1.0, 1.0005]), wanted, 1e-3, 0.0) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_chain_that_draws_another_picture_in_a_batch_is_not_timed(monkeypatch):
+    listen = bench_stages.Chain.listen
+
+    def wrong(chain):
+        listen(chain)
+        if chain.batch > 1:
+            chain.controls = chain.controls + 0.2
+
+    monkeypatch.setattr(bench_stages.Chain, "listen", wrong)
+    with pytest.raises(WrongAnswerError, match="the house model, batch 2"):
+        bench_stages.parts(TINY)[0].run()
+
+
+@pytest.mark.parametrize(
+    ("frames_ms", "wanted"),
+    [
+        ([10.0] * 8, 0),
+        ([50.0, 20.0, *[10.0] * 8], 2),
+        ([50.0, 10.0, 10.0, 30.0, *[10.0] * 8], 4),
+        ([10.0, 30.0] * 4, 8),
+    ],
+    ids=["at once", "second", "a hiccup", "never steady"],
+)
+def test_warm_is_three_usual_frames_in_a_row(frames_ms, wanted):
+    assert frames_until_warm(frames_ms) == wanted
