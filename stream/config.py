@@ -244,7 +244,9 @@ class TrainConfig:
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
 
 
-CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards")
+CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards", "videos")
+VIDEO_LAYOUTS: Final = ("plain", "voxceleb2", "lrw", "lrs2", "lrs3", "hdtf", "mead", "grid")
+"""How folders of videos lie; see `models.training.layouts`."""
 
 
 @dataclass(frozen=True)
@@ -253,13 +255,15 @@ class CorpusConfig:
 
     Attributes:
         part: One of `CORPUS_PARTS`.
-        data: The corpus folder; for `shards` a folder of training pairs.
-        out: The picture to write; for `fits` a folder.
+        data: The corpus folder; for `shards` a folder of training pairs, for `videos` a data set's top folder.
+        out: The picture to write; for `fits` and `videos` a folder.
         first: How many persons (or portraits, clips) to pass over.
         count: How many to show.
         states: Pictures of each person that is drawn.
-        size_px: Side of a picture that is drawn.
+        size_px: Side of a picture that is drawn, or of a square that is kept of a video.
         only: For `portraits`: show only those with this fate.
+        layout: For `videos`: how the data set lies.
+        limit: For `videos`: read only so many.
     """
 
     part: str
@@ -270,11 +274,15 @@ class CorpusConfig:
     states: int = 8
     size_px: int = 256
     only: str | None = None
+    layout: str = "plain"
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
-        if self.part != "fits" and self.out.suffix.lower() not in (".png", ".jpg"):
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"--limit must be at least 1, got {self.limit}")
+        if self.part not in ("fits", "videos") and self.out.suffix.lower() not in (".png", ".jpg"):
             raise ValueError(f"--out must end in .png or .jpg, got {self.out}")
         if not self.out.resolve().parent.is_dir():
             raise ValueError(f"--out must lie in a folder that exists, got {self.out}")

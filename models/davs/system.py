@@ -84,8 +84,7 @@ class Davs:
         from models.visavis.enrol import find_face  # dlib: only enrolment needs it
         from models.visavis.landmarks import align, cut
 
-        points = find_face(photo)
-        three = np.stack([*points[list(_IRISES)], points[list(_MOUTH_CORNERS)].mean(0)])
+        three = three_marks(find_face(photo))
         return self.bind((cut(photo, align(crop_template(), three), self.frame_px) + 1) / 2, speech=speech)
 
     @torch.no_grad()
@@ -152,6 +151,11 @@ class _Speaker(nn.Module):
 
     def forward(self, seed: Tensor, joined: Tensor, words: Tensor) -> Tensor:
         return self.decoder.speak(Painted(seed, joined), words)
+
+
+def three_marks(mesh: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Both irises and the middle of the mouth's corners, [3, 2], from the 478 mesh points [478, 2]."""
+    return np.stack([*mesh[list(_IRISES)], mesh[list(_MOUTH_CORNERS)].mean(0)])
 
 
 def crop_template() -> NDArray[np.float64]:
