@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from models.emotion import EMOTIONS, NEUTRAL
 from models.framing import Framing
@@ -80,6 +80,11 @@ def _check_file(option: str, path: Path) -> None:
         raise ValueError(f"{option} must be a file that exists, got {path}")
 
 
+def _check_weights(path: Path | None) -> None:
+    if path is not None:
+        _check_file("--weights", path)
+
+
 @dataclass(frozen=True)
 class ServeConfig:
     """What `visavis serve` can be told.
@@ -88,6 +93,7 @@ class ServeConfig:
         host: Address to listen on. Browsers open the microphone only on localhost or over HTTPS.
         port: TCP port; 0 takes a free one.
         system: Name of the system that draws the faces (`visavis systems` lists them).
+        weights: Its weights; None takes the bundled ones.
         framing: What the pictures show: the head, or the photo around it too.
         lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
         max_sessions: Callers at the same time; more are answered 503 with Retry-After.
@@ -103,6 +109,7 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     system: str = "visavis"
+    weights: Path | None = None
     framing: Framing = "head"
     lookahead_ms: int = 40
     max_sessions: int = 4
@@ -118,6 +125,7 @@ class ServeConfig:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"--port must be 0 to 65535, got {self.port}")
         _check_lookahead(self.lookahead_ms)
+        _check_weights(self.weights)
         if self.max_sessions < 1:
             raise ValueError(f"--max-sessions must be at least 1, got {self.max_sessions}")
         if not self.idle_timeout_s >= 1:
@@ -141,6 +149,7 @@ class RenderConfig:
         audio: Any sound that PyAV reads.
         out: The MP4 to write.
         system: Name of the system that draws the face.
+        weights: Its weights; None takes the bundled ones.
         framing: What the film shows; None takes the head of a portrait, and features as they were enrolled.
         lookahead_ms: As in a session, 0 to 200.
         idle: Whether blinks and micro-motion go on.
@@ -153,6 +162,7 @@ class RenderConfig:
     audio: Path
     out: Path
     system: str = "visavis"
+    weights: Path | None = None
     framing: Framing | None = None
     lookahead_ms: int = 40
     idle: bool = True
@@ -163,6 +173,7 @@ class RenderConfig:
     def __post_init__(self) -> None:
         _check_file("the photo", self.photo)
         _check_file("the sound", self.audio)
+        _check_weights(self.weights)
         _check_lookahead(self.lookahead_ms)
         if not 0 <= self.speech_intensity <= 2:
             raise ValueError(f"--speech-intensity must be 0 to 2, got {self.speech_intensity}")
@@ -179,10 +190,12 @@ class EnrollConfig:
     photo: Path
     out: Path
     system: str = "visavis"
+    weights: Path | None = None
     framing: Framing = "head"
 
     def __post_init__(self) -> None:
         _check_file("the photo", self.photo)
+        _check_weights(self.weights)
         _check_tensors_out(self.out)
 
 
@@ -221,16 +234,20 @@ class DoctorConfig:
     tls_cert: Path | None = None
 
 
+TRAINED_SYSTEMS: Final = ("davs", "pcavs", "fctfg", "tavce", "equiav")
+"""The published systems, which `visavis train` trains besides visavis."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """What `visavis train` can be told.
 
     Attributes:
-        data: The corpus folder.
+        data: The corpus folder; for a published system the folder that `visavis corpus videos` wrote.
         out: Where the weights and everything between go; a rerun resumes there.
-        system: Only `visavis` is trained so far.
-        stage: One stage, or `all` in order.
-        quick: Do a little of everything in a few minutes: to see that it works, not to get a face.
+        system: `visavis` or one of `TRAINED_SYSTEMS`.
+        stage: One stage, or `all` in order; of visavis alone.
+        quick: Do a little of everything in a few minutes: to see that it works, not to get a face. Of visavis alone.
     """
 
     data: Path
@@ -242,6 +259,52 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
+        if self.system != "visavis" and (self.quick or self.stage != "all"):
+            raise ValueError(f"--stage and --quick are for --system visavis alone, got --system {self.system}")
+
+
+@dataclass(frozen=True)
+class SystemTrainConfig(TrainConfig):
+    """What `visavis train --system NAME` can be told of a published system.
+
+    Attributes:
+        minutes: Training time in all; None where `steps` says how long.
+        steps: Batches in all.
+        size: "small", or "published" sizes of the networks.
+        batch: Clips in a batch, of each process.
+        rate: Factor on all learning rates.
+        amp: bfloat16 autocast.
+        seed: Of weights and batches.
+        threads: CPU threads.
+        vgg, syncnet, arcface: Published networks for losses; stand-ins judge without them.
+    """
+
+    minutes: float | None = None
+    steps: int | None = None
+    size: Literal["small", "published"] = "small"
+    batch: int = 4
+    rate: float = 1.0
+    amp: bool = False
+    seed: int = 0
+    threads: int = 1
+    vgg: Path | None = None
+    syncnet: Path | None = None
+    arcface: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError("give either --minutes or --steps: how long to train in all")
+        for option, value in (("--minutes", self.minutes), ("--steps", self.steps), ("--rate", self.rate)):
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{option} must be above 0, got {value}")
+        if self.batch < 2 or self.threads < 1:
+            raise ValueError(f"--batch must be at least 2 and --threads 1, got {self.batch} and {self.threads}")
+        if self.size == "published" and self.system == "equiav":
+            raise ValueError("--size published is not for equiav: its talking-face variant has one size, small")
+        for option, path in (("--vgg", self.vgg), ("--syncnet", self.syncnet), ("--arcface", self.arcface)):
+            if path is not None:
+                _check_file(option, path)
 
 
 CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards", "videos")
