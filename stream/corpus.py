@@ -1,4 +1,4 @@
-"""`visavis corpus`: look at any part of the training corpus, or make clips of videos; tells what is left out, and why."""
+"""`visavis corpus`: look at any part of the training corpus, or make clips of videos; what was left out, and why."""
 
 import argparse
 import json

@@ -75,7 +75,7 @@ def _at_25(pictures: Iterator[VideoFrame]) -> Iterator[tuple[NDArray[np.uint8], 
     """The picture nearest to each frame's time, when the first one is shown, and whether it stands off that time."""
     first_s, shown, before = 0.0, 0, None
     for picture in pictures:
-        if picture.time is None:
+        if picture.pts is None:
             raise RejectedError("unreadable")
         if before is None:
             first_s, before = picture.time, picture
@@ -95,8 +95,8 @@ def _time(first_s: float, frame: int) -> float:
 
 def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
     scale = min(1.0, LONG_SIDE_PX / max(frame.width, frame.height))
-    size = {"width": round(frame.width * scale), "height": round(frame.height * scale)} if scale < 1 else {}
-    return frame.to_ndarray(format="rgb24", **size)
+    small = frame.reformat(round(frame.width * scale), round(frame.height * scale), "rgb24")
+    return np.asarray(small.to_ndarray(), np.uint8)
 
 
 def _sound(path: Path, from_s: float) -> NDArray[np.float32]:
@@ -109,8 +109,8 @@ def _sound(path: Path, from_s: float) -> NDArray[np.float32]:
             raise RejectedError("no sound")
         for frame in film.decode(audio=0):
             begin_s = frame.time if begin_s is None else begin_s
-            pieces += [part.to_ndarray().reshape(-1) for part in resampler.resample(frame)]
-        pieces += [part.to_ndarray().reshape(-1) for part in resampler.resample(None)]
+            pieces += [part.to_ndarray().reshape(-1).astype(np.float32) for part in resampler.resample(frame)]
+        pieces += [part.to_ndarray().reshape(-1).astype(np.float32) for part in resampler.resample(None)]
     samples = np.concatenate([np.zeros(0, np.float32), *pieces])
     if not samples.size or np.sqrt(np.square(samples, dtype=np.float64).mean()) < QUIETEST_RMS:
         raise RejectedError("silent")

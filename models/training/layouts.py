@@ -76,17 +76,20 @@ def find_videos(folder: Path, layout: str) -> list[Source]:
 Describe = Callable[[Path, Path], Source | None]
 
 
-def _by_person(layout: str, key: Callable[[PurePosixPath], str | None]) -> Callable[[Path], Describe]:
-    """A layout whose paths tell who speaks; a `key` of None passes a video over."""
+def _by_person(layout: str, key: Callable[[PurePosixPath], str]) -> Callable[[Path], Describe]:
+    """A layout whose paths tell who speaks."""
 
-    def describe(path: Path, below: Path) -> Source | None:
-        who = key(PurePosixPath(below.as_posix()))
-        if who is None:
-            return None
-        person = person_hash(f"{layout}/{who}")
+    def describe(path: Path, below: Path) -> Source:
+        person = person_hash(f"{layout}/{key(PurePosixPath(below.as_posix()))}")
         return Source(below.as_posix(), path, path, person, is_held_out(person))
 
     return lambda folder: describe
+
+
+def _sound_beside(folder: Path, parts: list[str], video: Path) -> Path:
+    """The sound file at a path below a folder, whatever its kind, or the video if there is none."""
+    files = (folder.joinpath(*parts).with_suffix(suffix) for suffix in _SOUNDS)
+    return next((file for file in files if file.is_file()), video)
 
 
 def _part(pattern: str, want: str) -> Callable[[PurePosixPath], str]:
@@ -122,9 +125,20 @@ def _mead(folder: Path) -> Describe:
             return None
         parts.remove("front")
         parts[parts.index("video")] = "audio"
-        beside = (folder.joinpath(*parts).with_suffix(suffix) for suffix in _SOUNDS)
-        sound = next((file for file in beside if file.is_file()), path)
+        sound = _sound_beside(folder, parts, path)
         person = person_hash(f"mead/{who}")
+        return Source(below.as_posix(), path, sound, person, is_held_out(person))
+
+    return describe
+
+
+def _voxceleb(folder: Path) -> Describe:
+    """`mp4/id00012/21Uxsk56VDQ/00001.mp4`; the sound from `aac/...` where that is there too, else the video's own."""
+    person_of = _part(r"id\d+", "a path like mp4/id00012/21Uxsk56VDQ/00001.mp4")
+
+    def describe(path: Path, below: Path) -> Source:
+        person = person_hash(f"voxceleb2/{person_of(PurePosixPath(below.as_posix()))}")
+        sound = _sound_beside(folder, ["aac" if part == "mp4" else part for part in below.parts], path)
         return Source(below.as_posix(), path, sound, person, is_held_out(person))
 
     return describe
@@ -162,10 +176,9 @@ def _grid(folder: Path) -> Describe:
     return describe
 
 
-_VOXCELEB: Final = _part(r"id\d+", "a path like id00012/21Uxsk56VDQ/00001.mp4")
 LAYOUTS: Final[dict[str, Callable[[Path], Describe]]] = {
     "plain": _by_person("plain", _folder),
-    "voxceleb2": _by_person("voxceleb2", _VOXCELEB),
+    "voxceleb2": _voxceleb,
     "lrw": _lrw,
     "lrs2": _by_person("lrs2", _folder),
     "lrs3": _by_person("lrs3", _folder),

@@ -46,6 +46,13 @@ def test_mead_takes_the_front_view_and_the_sound_beside_it(tmp_path):
     assert source.sound == tmp_path / "W009/audio/sad/level_2/007.m4a"
 
 
+def test_voxceleb_takes_the_sound_from_its_own_tree_where_it_is(tmp_path):
+    touch(tmp_path, "dev/mp4/id1/a/1.mp4", "dev/mp4/id1/a/2.mp4", "dev/aac/id1/a/1.m4a")
+    one, two = find_videos(tmp_path, "voxceleb2")
+    assert one.sound == tmp_path / "dev/aac/id1/a/1.m4a"
+    assert two.sound == two.video
+
+
 def test_lrw_tells_the_word_and_holds_its_own_parts_out(tmp_path):
     touch(tmp_path, "ABOUT/train/ABOUT_00001.mp4", "ABOUT/val/ABOUT_00001.mp4", "ABOUT/test/ABOUT_00002.mp4")
     sources = find_videos(tmp_path, "lrw")
