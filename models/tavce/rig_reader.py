@@ -21,7 +21,6 @@ FACE_PER_EYES: Final = 4.4
 """Side of TAVCE's crop over the distance of the irises: ours, in place of the published detector's box and margin."""
 _SIGNS: Final = torch.tensor([-1.0, 1.0, -1.0]) * (torch.pi / 180)
 """The rig's pitch, yaw and roll, degrees, to the face model's radians."""
-_FIRST_LOOK: Final = 0.62  # side of the aligned crop in sides of TAVCE's
 _CLOSED_SHARE: Final = 4  # of a clip's pictures the most closed quarter of the mouths counts as rest
 
 
@@ -41,7 +40,8 @@ def read_coefficients(face: Tensor) -> Tensor:
     picture = (255 * face[0]).round().byte().permute(1, 2, 0).numpy()
     side = len(picture)
     net = load_net()
-    _, points = locate_twice(net, picture, Placement.upright(side / 2, side / 2, _FIRST_LOOK * side))
+    eyes = float((net.mean_shape[473] - net.mean_shape[468]).norm())  # in sides of the crop that the net is given
+    _, points = locate_twice(net, picture, Placement.upright(side / 2, side / 2, side / (FACE_PER_EYES * eyes)))
     points = torch.from_numpy(look_closer(net, load_parts(), picture, points)).float()
     shape = fit(Rig.load(), points[list(MEDIAPIPE_68)], points[list(MEDIAPIPE_IRISES)])
     return _coefficients([shape], Placement.upright(side / 2, side / 2, side))
