@@ -73,7 +73,7 @@ class FctfgRecipe:
                 0.55,
                 (critic, Turn("generator", drawing, at_any_step(objective.generator), _STYLEGAN)),
             ),
-            Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(1e-3)),)),
+            Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )
 
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:

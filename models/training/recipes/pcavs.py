@@ -77,7 +77,7 @@ class PcavsRecipe:
                     Turn("generator", drawing, at_any_step(objective.generator), generator),
                 ),
             ),
-            Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(_RATE)),)),
+            Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )
 
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
