@@ -10,9 +10,15 @@ ModelError
 ├── SoundShapeError   samples that are not a row for each stream
 ├── EmptySheetError   a contact sheet with nothing on it
 ├── BackendError      a backend or precision that cannot work on this machine
+├── ResumeError       a checkpoint of a training run with other settings
+├── DamagedRunError   a checkpoint of a training run that cannot be read
+├── DivergedError     a training whose loss is no number any more
+├── MissingWeightsError  a system that nobody has trained or converted here
 └── MissingPackageError   training needs a package that is not installed
 """
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 PhotoReason = Literal[
@@ -119,6 +125,62 @@ class EmptySheetError(ModelError, LookupError):
 
     def __str__(self) -> str:
         return "got nothing to show: there are fewer items than --first passes over, or none with the fate of --only"
+
+
+class ResumeError(ModelError, ValueError):
+    """A checkpoint was made by a run with other settings."""
+
+    def __init__(self, checkpoint: Path, differing: Sequence[str]) -> None:
+        self.checkpoint = checkpoint
+        self.differing = tuple(differing)
+
+    def __str__(self) -> str:
+        return (
+            f"got {self.checkpoint} of a run with another {', '.join(self.differing)}, want the same settings: "
+            "give the old ones, or another --out"
+        )
+
+
+class DamagedRunError(ModelError, ValueError):
+    """The checkpoint of a training run cannot be read."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+
+    def __str__(self) -> str:
+        return (
+            f"got {self.checkpoint}, which is cut short, damaged or no checkpoint of ours: put a good copy there, or "
+            "remove it to begin anew"
+        )
+
+
+class DivergedError(ModelError, ArithmeticError):
+    """A training has run into numbers that are none."""
+
+    def __init__(self, stage: str, step: int, losses: Mapping[str, float]) -> None:
+        self.stage = stage
+        self.step = step
+        self.losses = dict(losses)
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
+        return (
+            f"the loss of stage {self.stage} is no number any more at step {self.step} ({told}): start again with a "
+            "smaller --rate; the last checkpoint and weights are those of before"
+        )
+
+
+class MissingWeightsError(ModelError, LookupError):
+    """A system has no weights here."""
+
+    def __init__(self, system: str, *, published: bool) -> None:
+        self.system = system
+        self.published = published
+
+    def __str__(self) -> str:
+        convert = f"convert published ones by `visavis convert --system {self.system}`" if self.published else ""
+        ways = f"train them by `visavis train --system {self.system}`" + (f" or {convert}" if convert else "")
+        return f"system {self.system} has no weights here: {ways}, and give the file by --weights PATH"
 
 
 class MissingPackageError(ModelError, ImportError):

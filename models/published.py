@@ -1,15 +1,14 @@
 """Published checkpoints of every system to one safetensors file each, with the system's name and sizes in it."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from models.checkpoint import Report
+from models.weights import write_weights
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,7 @@ def convert(system: str, paths: Sequence[Path], out: Path) -> Report:
         CheckpointError: If a file is damaged, unsafe, or of another system or size.
     """
     converted = CONVERTERS[system](paths)
-    metadata = {"system": system, "config": json.dumps(converted.config)}
-    part = out.with_name(f".{out.name}.part")
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in converted.tensors.items()}, part, metadata)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    write_weights(out, system, converted.tensors, converted.config)
     return converted.report
 
 

@@ -2,42 +2,123 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from models.errors import UnknownSystemError
+from torch import nn
+
+from models.errors import CheckpointError, MissingWeightsError, UnknownSystemError
 from models.system import System
+from models.weights import Weights, config_from, read_weights
 
 if TYPE_CHECKING:
     from models.visavis.renderer import Size
 
 DEFAULT: Final = "visavis"
+UNPUBLISHED: Final = ("fctfg",)
+"""Systems whose authors have released no weights to convert."""
+
+N = TypeVar("N", bound=nn.Module)
 
 
-def load_system(name: str = DEFAULT, backend: str = "auto", precision: str = "auto") -> System:
-    """Load a system with its bundled weights.
+def systems() -> tuple[str, ...]:
+    """Names of the systems whose weights are here."""
+    return (*HOUSE, *(name for name in PUBLISHED if bundled(name) is not None))
+
+
+def bundled(name: str) -> Path | None:
+    """The weights of a published system that lie beside its code, if any do."""
+    return next(iter(sorted((Path(__file__).parent / name / "weights").glob("*.safetensors"))), None)
+
+
+def load_system(
+    name: str = DEFAULT, weights: Path | None = None, backend: str = "auto", precision: str = "auto"
+) -> System:
+    """Load a system.
 
     Args:
-        name: One of `SYSTEMS`.
-        backend: What draws, one of `models.visavis.engine.BACKENDS`, or "auto": what is fastest here.
-        precision: One of `models.visavis.engine.PRECISIONS`, or "auto": what the device is fast in.
+        name: Of the system.
+        weights: A file that `visavis train` or `visavis convert` wrote, for visavis a renderer's; the bundled weights
+            if None.
+        backend: What draws, one of `models.visavis.engine.BACKENDS`, or "auto": what is fastest here. The published
+            systems are run by torch on the CPU, whatever this says.
+        precision: One of `models.visavis.engine.PRECISIONS`, or "auto": what the device is fast in; likewise.
 
     Raises:
-        UnknownSystemError: If `name` is not in `SYSTEMS`.
+        UnknownSystemError: If nobody knows the name.
+        MissingWeightsError: If the system has no bundled weights and none are given.
+        CheckpointError: If the file is damaged or of another system.
         BackendError: If backend or precision cannot work on this machine.
     """
-    if name not in SYSTEMS:
-        raise UnknownSystemError(name, tuple(SYSTEMS))
-    return SYSTEMS[name](backend, precision)
+    if name in HOUSE:
+        return HOUSE[name](weights, backend, precision)
+    if name not in PUBLISHED:
+        raise UnknownSystemError(name, (*HOUSE, *PUBLISHED))
+    path = weights or bundled(name)
+    if path is None:
+        raise MissingWeightsError(name, published=name not in UNPUBLISHED)
+    return PUBLISHED[name](read_weights(path, name))
 
 
-def _visavis(size: "Size", backend: str, precision: str) -> System:
+def _visavis(size: "Size", path: Path | None, backend: str, precision: str) -> System:
     from models.visavis.system import Visavis  # imports one system's networks only when it is asked for
 
     # a system's `step` takes the state of its own `init_state` only, which a protocol cannot say
-    return cast("System", Visavis.load(backend, size, precision=precision))
+    return cast("System", Visavis.load(backend, size, path, precision=precision))
 
 
-SYSTEMS: Final[dict[str, Callable[[str, str], System]]] = {
+def _davs(weights: Weights) -> System:
+    from models.davs.config import DavsConfig
+    from models.davs.networks import DavsNetworks
+    from models.davs.system import Davs
+
+    return cast("System", Davs(_filled(DavsNetworks(config_from(DavsConfig, weights.config)), weights)))
+
+
+def _pcavs(weights: Weights) -> System:
+    from models.pcavs.config import PcavsConfig
+    from models.pcavs.networks import PcavsNetworks
+    from models.pcavs.system import Pcavs
+
+    return cast("System", Pcavs(_filled(PcavsNetworks(config_from(PcavsConfig, weights.config)), weights)))
+
+
+def _fctfg(weights: Weights) -> System:
+    from models.fctfg.config import FctfgConfig
+    from models.fctfg.networks import FctfgNetworks
+    from models.fctfg.system import Fctfg
+
+    return cast("System", Fctfg(_filled(FctfgNetworks(config_from(FctfgConfig, weights.config)), weights)))
+
+
+def _tavce(weights: Weights) -> System:
+    from models.tavce.config import TavceConfig
+    from models.tavce.networks import TavceNetworks
+    from models.tavce.rig_reader import read_coefficients
+    from models.tavce.system import Tavce
+
+    if "trained" not in weights.notes:
+        got = "published TAVCE weights, whose coefficients only SadTalker's 3-D face network reads off a photo"
+        raise CheckpointError(got, "weights that `visavis train --system tavce` wrote, which read them by the rig")
+    networks = _filled(TavceNetworks(config_from(TavceConfig, weights.config)), weights)
+    return cast("System", Tavce(networks, read_coefficients))
+
+
+def _filled(networks: N, weights: Weights) -> N:
+    try:
+        networks.load_state_dict(weights.tensors)
+    except RuntimeError as error:
+        raise CheckpointError("tensors that do not fit the sizes in the file", "a complete file of weights") from error
+    return networks
+
+
+HOUSE: Final[dict[str, Callable[[Path | None, str, str], System]]] = {
     "visavis": partial(_visavis, "small"),
     "visavis-base": partial(_visavis, "base"),
+}
+PUBLISHED: Final[dict[str, Callable[[Weights], System]]] = {
+    "davs": _davs,
+    "pcavs": _pcavs,
+    "fctfg": _fctfg,
+    "tavce": _tavce,
 }

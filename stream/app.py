@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from models.registry import SYSTEMS, load_system
+from models.registry import load_system, systems
 from models.system import System
 from stream import http_errors, metrics
 from stream.body_limit import BodyLimit
@@ -65,9 +65,11 @@ def create_app(
         make_store: Makes the store of identities.
         on_failure: Called when the system could not be loaded.
     """
-    service = Service(
-        config, lambda: system or load_system(config.system, config.backend, config.precision), make_store, on_failure
-    )
+
+    def load() -> System:
+        return system or load_system(config.system, config.weights, config.backend, config.precision)
+
+    service = Service(config, load, make_store, on_failure)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -163,7 +165,7 @@ async def show_identity(identity_id: str, service: Owner) -> Response:
 async def list_systems(service: Owner) -> Facts:
     """The systems that can draw, the active one first and with what it obeys."""
     active = service.system
-    others = [name for name in SYSTEMS if name != active.name]
+    others = [name for name in systems() if name != active.name]
     return {"systems": [{**describe(active), "active": True}, *({"name": name, "active": False} for name in others)]}
 
 

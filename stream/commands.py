@@ -109,6 +109,12 @@ def _listen_options(parser: argparse.ArgumentParser) -> None:
 
 def _system_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", default="visavis", help="what draws the face; see `visavis systems`")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="its weights, as `visavis train` or `visavis convert` wrote them (default: the bundled ones)",
+    )
 
 
 def _engine_options(parser: argparse.ArgumentParser) -> None:
@@ -154,6 +160,7 @@ def _serve(args: Arguments) -> int:
             system=args.system,
             backend=args.backend,
             precision=args.precision,
+            weights=args.weights,
             framing=args.framing,
             lookahead_ms=args.lookahead_ms,
             max_sessions=args.max_sessions,
@@ -209,6 +216,7 @@ def _render(args: Arguments) -> int:
             system=args.system,
             backend=args.backend,
             precision=args.precision,
+            weights=args.weights,
             framing=args.framing,
             lookahead_ms=args.lookahead_ms,
             idle=not args.no_idle,
@@ -223,7 +231,7 @@ def _render(args: Arguments) -> int:
     from stream.identities import enroll_file
     from stream.offline import render
 
-    system = load_system(config.system, config.backend, config.precision)
+    system = load_system(config.system, config.weights, config.backend, config.precision)
     identity = enroll_file(system, config.photo, config.framing)
     with tqdm(unit="frame", disable=args.json) as bar:
 
@@ -251,11 +259,15 @@ def _enroll_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _enroll(args: Arguments) -> int:
-    config = _configure(lambda: EnrollConfig(photo=args.photo, out=args.out, system=args.system, framing=args.framing))
+    config = _configure(
+        lambda: EnrollConfig(
+            photo=args.photo, out=args.out, system=args.system, weights=args.weights, framing=args.framing
+        )
+    )
     from models.registry import load_system
     from stream.identities import enroll_file
 
-    system = load_system(config.system)
+    system = load_system(config.system, config.weights)
     started_s = time.monotonic()
     identity = enroll_file(system, config.photo, config.framing)
     took_s = time.monotonic() - started_s
@@ -309,10 +321,10 @@ def _systems_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _systems(args: Arguments) -> int:
-    from models.registry import SYSTEMS, load_system
+    from models.registry import load_system, systems
     from stream.describe import describe
 
-    described = [describe(load_system(name)) for name in SYSTEMS]
+    described = [describe(load_system(name)) for name in systems()]
     if args.json:
         _print_json({"systems": described})
         return 0
@@ -445,15 +457,16 @@ COMMANDS: Final[dict[str, Command]] = {
         _convert,
     ),
     "corpus": Command(
-        "look at the training corpus",
-        "Draw a contact sheet of any part of the training corpus, or fit all its portraits and report the rejects. "
-        "Nothing is written but what --out names.",
+        "look at the training corpus, or make clips of videos",
+        "Draw a contact sheet of any part of the training corpus, fit all its portraits, or make the clips that the "
+        "published systems train on, and report the rejects. Nothing is written but what --out names.",
         _corpus_options,
         _corpus,
     ),
     "train": Command(
         "train the weights anew from the corpus",
-        "Train the house model's weights from the corpus folder: hours on a CPU. A rerun goes on where the last ended.",
+        "Train the house model's weights from the corpus folder, or a published system's from the clips that `visavis "
+        "corpus videos` made: hours on a CPU. A rerun goes on where the last ended.",
         _train_options,
         _train,
     ),

@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from models.emotion import EMOTIONS, NEUTRAL
 from models.framing import Framing
@@ -80,6 +80,11 @@ def _check_file(option: str, path: Path) -> None:
         raise ValueError(f"{option} must be a file that exists, got {path}")
 
 
+def _check_weights(path: Path | None) -> None:
+    if path is not None:
+        _check_file("--weights", path)
+
+
 @dataclass(frozen=True)
 class ServeConfig:
     """What `visavis serve` can be told.
@@ -90,6 +95,7 @@ class ServeConfig:
         system: Name of the system that draws the faces (`visavis systems` lists them).
         backend: What runs it, or "auto"; see `models.visavis.engine`.
         precision: What its painter is computed in, or "auto".
+        weights: Its weights; None takes the bundled ones.
         framing: What the pictures show: the head, or the photo around it too.
         lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
         max_sessions: Callers at the same time; more are answered 503 with Retry-After.
@@ -107,6 +113,7 @@ class ServeConfig:
     system: str = "visavis"
     backend: str = "auto"
     precision: str = "auto"
+    weights: Path | None = None
     framing: Framing = "head"
     lookahead_ms: int = 40
     max_sessions: int = 4
@@ -122,6 +129,7 @@ class ServeConfig:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"--port must be 0 to 65535, got {self.port}")
         _check_lookahead(self.lookahead_ms)
+        _check_weights(self.weights)
         if self.max_sessions < 1:
             raise ValueError(f"--max-sessions must be at least 1, got {self.max_sessions}")
         if not self.idle_timeout_s >= 1:
@@ -147,6 +155,7 @@ class RenderConfig:
         system: Name of the system that draws the face.
         backend: As for `serve`.
         precision: As for `serve`.
+        weights: Its weights; None takes the bundled ones.
         framing: What the film shows; None takes the head of a portrait, and features as they were enrolled.
         lookahead_ms: As in a session, 0 to 200.
         idle: Whether blinks and micro-motion go on.
@@ -161,6 +170,7 @@ class RenderConfig:
     system: str = "visavis"
     backend: str = "auto"
     precision: str = "auto"
+    weights: Path | None = None
     framing: Framing | None = None
     lookahead_ms: int = 40
     idle: bool = True
@@ -171,6 +181,7 @@ class RenderConfig:
     def __post_init__(self) -> None:
         _check_file("the photo", self.photo)
         _check_file("the sound", self.audio)
+        _check_weights(self.weights)
         _check_lookahead(self.lookahead_ms)
         if not 0 <= self.speech_intensity <= 2:
             raise ValueError(f"--speech-intensity must be 0 to 2, got {self.speech_intensity}")
@@ -187,10 +198,12 @@ class EnrollConfig:
     photo: Path
     out: Path
     system: str = "visavis"
+    weights: Path | None = None
     framing: Framing = "head"
 
     def __post_init__(self) -> None:
         _check_file("the photo", self.photo)
+        _check_weights(self.weights)
         _check_tensors_out(self.out)
 
 
@@ -229,16 +242,20 @@ class DoctorConfig:
     tls_cert: Path | None = None
 
 
+TRAINED_SYSTEMS: Final = ("davs", "pcavs", "fctfg", "tavce", "equiav")
+"""The published systems, which `visavis train` trains besides visavis."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """What `visavis train` can be told.
 
     Attributes:
-        data: The corpus folder.
+        data: The corpus folder; for a published system the folder that `visavis corpus videos` wrote.
         out: Where the weights and everything between go; a rerun resumes there.
-        system: Only `visavis` is trained so far.
-        stage: One stage, or `all` in order.
-        quick: Do a little of everything in a few minutes: to see that it works, not to get a face.
+        system: `visavis` or one of `TRAINED_SYSTEMS`.
+        stage: One stage, or `all` in order; of visavis alone.
+        quick: Do a little of everything in a few minutes: to see that it works, not to get a face. Of visavis alone.
     """
 
     data: Path
@@ -250,9 +267,57 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
+        if self.system != "visavis" and (self.quick or self.stage != "all"):
+            raise ValueError(f"--stage and --quick are for --system visavis alone, got --system {self.system}")
 
 
-CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards")
+@dataclass(frozen=True)
+class SystemTrainConfig(TrainConfig):
+    """What `visavis train --system NAME` can be told of a published system.
+
+    Attributes:
+        minutes: Training time in all; None where `steps` says how long.
+        steps: Batches in all.
+        size: "small", or "published" sizes of the networks.
+        batch: Clips in a batch, of each process.
+        rate: Factor on all learning rates.
+        amp: bfloat16 autocast.
+        seed: Of weights and batches.
+        threads: CPU threads.
+        vgg, syncnet, arcface: Published networks for losses; stand-ins judge without them.
+    """
+
+    minutes: float | None = None
+    steps: int | None = None
+    size: Literal["small", "published"] = "small"
+    batch: int = 4
+    rate: float = 1.0
+    amp: bool = False
+    seed: int = 0
+    threads: int = 1
+    vgg: Path | None = None
+    syncnet: Path | None = None
+    arcface: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError("give either --minutes or --steps: how long to train in all")
+        for option, value in (("--minutes", self.minutes), ("--steps", self.steps), ("--rate", self.rate)):
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{option} must be above 0, got {value}")
+        if self.batch < 2 or self.threads < 1:
+            raise ValueError(f"--batch must be at least 2 and --threads 1, got {self.batch} and {self.threads}")
+        if self.size == "published" and self.system == "equiav":
+            raise ValueError("--size published is not for equiav: its talking-face variant has one size, small")
+        for option, path in (("--vgg", self.vgg), ("--syncnet", self.syncnet), ("--arcface", self.arcface)):
+            if path is not None:
+                _check_file(option, path)
+
+
+CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards", "videos")
+VIDEO_LAYOUTS: Final = ("plain", "voxceleb2", "lrw", "lrs2", "lrs3", "hdtf", "mead", "grid")
+"""How folders of videos lie; see `models.training.layouts`."""
 
 
 @dataclass(frozen=True)
@@ -261,13 +326,15 @@ class CorpusConfig:
 
     Attributes:
         part: One of `CORPUS_PARTS`.
-        data: The corpus folder; for `shards` a folder of training pairs.
-        out: The picture to write; for `fits` a folder.
+        data: The corpus folder; for `shards` a folder of training pairs, for `videos` a data set's top folder.
+        out: The picture to write; for `fits` and `videos` a folder.
         first: How many persons (or portraits, clips) to pass over.
         count: How many to show.
         states: Pictures of each person that is drawn.
-        size_px: Side of a picture that is drawn.
+        size_px: Side of a picture that is drawn, or of a square that is kept of a video.
         only: For `portraits`: show only those with this fate.
+        layout: For `videos`: how the data set lies.
+        limit: For `videos`: read only so many.
     """
 
     part: str
@@ -278,11 +345,15 @@ class CorpusConfig:
     states: int = 8
     size_px: int = 256
     only: str | None = None
+    layout: str = "plain"
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
-        if self.part != "fits" and self.out.suffix.lower() not in (".png", ".jpg"):
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"--limit must be at least 1, got {self.limit}")
+        if self.part not in ("fits", "videos") and self.out.suffix.lower() not in (".png", ".jpg"):
             raise ValueError(f"--out must end in .png or .jpg, got {self.out}")
         if not self.out.resolve().parent.is_dir():
             raise ValueError(f"--out must lie in a folder that exists, got {self.out}")

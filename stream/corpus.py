@@ -1,4 +1,4 @@
-"""`visavis corpus`: look at any part of the training corpus, and learn what was left out of it and why."""
+"""`visavis corpus`: look at any part of the training corpus, or make clips of videos; what was left out, and why."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stream.config import CORPUS_PARTS, CorpusConfig
+from stream.config import CORPUS_PARTS, VIDEO_LAYOUTS, CorpusConfig
 
 if TYPE_CHECKING:
     from models.training.pairs import Person
@@ -22,17 +22,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PART",
         help="what to look at: portraits (photos with the fitted mesh), pairs (photos drawn anew in other states), "
         "grid (frames of real video), heads (computed people), shards (what a folder of training pairs holds); "
-        "or fits: fit every portrait and report what is left out and why",
+        "fits: fit every portrait and report what is left out and why; or videos: make the clips that the published "
+        "systems train on from a folder of talking-face videos",
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the corpus; for shards their folder")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="PATH", help="the picture to write (.png, .jpg); for fits a folder"
+        "--data", type=Path, required=True, metavar="DIR", help="the corpus; for shards and videos their folder"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="the picture to write (.png, .jpg); for fits and videos a folder",
     )
     parser.add_argument("--first", type=int, default=0, metavar="N", help="how many to pass over (default: 0)")
     parser.add_argument("--count", type=int, default=6, metavar="N", help="how many to show (default: 6)")
     parser.add_argument("--states", type=int, default=8, metavar="N", help="pictures of each person (default: 8)")
-    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of drawn pictures (default: 256)")
+    parser.add_argument(
+        "--size", type=int, default=256, metavar="PX", help="side of drawn pictures, or of a video's (default: 256)"
+    )
     parser.add_argument("--only", metavar="FATE", help="portraits: those with this fate alone, say kept or turned")
+    parser.add_argument(
+        "--layout",
+        choices=VIDEO_LAYOUTS,
+        default="plain",
+        help="videos: how the data set lies; plain is a folder for each person (default: plain)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="videos: read only the first N")
     parser.add_argument("--json", action="store_true", help="tell the result as JSON")
 
 
@@ -47,14 +63,19 @@ def configure(args: argparse.Namespace) -> CorpusConfig:
         states=args.states,
         size_px=args.size,
         only=args.only,
+        layout=args.layout,
+        limit=args.limit,
     )
 
 
 def look(config: CorpusConfig, *, as_json: bool) -> None:
-    """Draw the sheet, or fit all portraits and print the report."""
+    """Draw the sheet, or do the work of `fits` or `videos` and print the report."""
     import torch
 
     torch.set_num_threads(1)
+    if config.part == "videos":
+        _videos(config, as_json=as_json)
+        return
     if config.part == "fits":
         _fits(config, as_json=as_json)
         return
@@ -100,3 +121,19 @@ def _fits(config: CorpusConfig, *, as_json: bool) -> None:
     for folder, fates in found.sets.items():
         print(f"{folder}: " + ", ".join(f"{count} {fate}" for fate, count in fates.items()))
     print(f"{found.portraits} portraits, {found.used} persons used, {found.held_out} of them held out")
+
+
+def _videos(config: CorpusConfig, *, as_json: bool) -> None:
+    from models.training.layouts import find_videos
+    from models.training.prepare_clips import LEDGER, prepare
+    from stream.film import read_film
+
+    sources = find_videos(config.data, config.layout)[: config.limit]
+    found = prepare(sources, read_film, config.out, config.size_px, quiet=as_json)
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+        return
+    print(f"{found.videos} videos: " + ", ".join(f"{count} {fate}" for fate, count in found.fates.items()))
+    if found.pieces_rejected:
+        print("of the kept ones: " + ", ".join(f"{n} pieces {fault}" for fault, n in found.pieces_rejected.items()))
+    print(f"{found.clips} clips, {found.retimed} videos brought to 25 pictures a second; see {config.out / LEDGER}")

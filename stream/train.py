@@ -1,7 +1,9 @@
-"""`visavis train`: runs the trainers of `models.training` in order, each as a process of its own."""
+"""`visavis train`: the house model by the trainers of `models.training` in order, each as a process of its own; or one
+of the published systems by `models.training.train_system`, in this process, so that `torchrun` can start several."""
 
 import argparse
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from stream.config import TrainConfig
+from stream.config import TRAINED_SYSTEMS, SystemTrainConfig, TrainConfig
 from stream.errors import MissingPartsError, OtherRunError
 
 FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5")
@@ -30,20 +32,62 @@ _SETTINGS: Final = "settings.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `visavis train`."""
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the corpus folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights and everything between")
-    parser.add_argument("--system", default="visavis", choices=["visavis"], help="what is trained (default: visavis)")
     parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the corpus folder; for a published system the clips that `visavis corpus videos` made",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights and everything between")
+    parser.add_argument(
+        "--system",
+        default="visavis",
+        choices=["visavis", *TRAINED_SYSTEMS],
+        metavar="NAME",
+        help=f"what is trained: visavis, {', '.join(TRAINED_SYSTEMS)} (default: visavis)",
+    )
+    house = parser.add_argument_group("visavis")
+    house.add_argument(
         "--stage", default="all", choices=["all", *STAGES], help="one part, or all in order (default: all)"
     )
-    parser.add_argument(
+    house.add_argument(
         "--quick", action="store_true", help="do a little of every stage in a few minutes, to see that all works"
     )
+    _system_options(parser)
+
+
+def _system_options(whole: argparse.ArgumentParser) -> None:
+    parser = whole.add_argument_group("published systems", "Several processes: torchrun -m stream.cli train ...")
+    parser.add_argument("--minutes", type=float, metavar="M", help="training time in all, shared by the stages")
+    parser.add_argument("--steps", type=int, metavar="N", help="batches in all, instead of --minutes")
+    parser.add_argument(
+        "--size", choices=["small", "published"], default="small", help="of the networks (default: small)"
+    )
+    parser.add_argument("--batch", type=int, default=4, metavar="N", help="clips in a batch (default: 4)")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, metavar="X", help="factor on all learning rates (default: 1)"
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision: bfloat16 where it is safe")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and batches (default: 0)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
+    for name, file, losses in (
+        ("vgg", "torchvision's vgg19-*.pth", "perceptual losses"),
+        ("syncnet", "Wav2Lip's lipsync_expert.pth", "FC-TFG's sync loss"),
+        ("arcface", "model_ir_se50.pth", "FC-TFG's identity loss"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=Path, metavar="FILE", help=f"{file} for {losses} (default: a stand-in of ours)"
+        )
 
 
 def configure(args: argparse.Namespace) -> TrainConfig:
     """The config of those options."""
-    return TrainConfig(data=args.data, out=args.out, system=args.system, stage=args.stage, quick=args.quick)
+    common = {"data": args.data, "out": args.out, "system": args.system, "stage": args.stage, "quick": args.quick}
+    if args.system == "visavis":
+        return TrainConfig(**common)
+    own = ("minutes", "steps", "size", "batch", "rate", "amp", "seed", "threads", "vgg", "syncnet", "arcface")
+    return SystemTrainConfig(**common, **{name: getattr(args, name) for name in own})
 
 
 def train(config: TrainConfig) -> int:
@@ -52,7 +96,10 @@ def train(config: TrainConfig) -> int:
     Raises:
         MissingPartsError: If a package or program that a stage needs is not there; nothing was begun then.
         OtherRunError: If the output folder holds a quick run and this is none, or the other way round.
+        ModelError: If a published system cannot be trained: see `models.training.train_system.train`.
     """
+    if isinstance(config, SystemTrainConfig):
+        return _train_system(config)
     stages = STAGES if config.stage == "all" else (config.stage,)
     missing = dict.fromkeys(part for stage in stages for part in missing_parts(stage, config.data))
     if missing:
@@ -70,6 +117,29 @@ def train(config: TrainConfig) -> int:
                 return 1
         took_min = (time.monotonic() - started_s) / 60
         print(f"visavis train: {config.out / WEIGHTS[stage]} after {took_min:.1f} min", file=sys.stderr, flush=True)
+    return 0
+
+
+def _train_system(config: SystemTrainConfig) -> int:
+    import torch
+
+    from models.training.stages import Judges
+    from models.training.systems import make_recipe
+    from models.training.train_system import RunConfig, processes
+    from models.training.train_system import train as run
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    torch.set_num_threads(config.threads)
+    judges = Judges(config.vgg, config.syncnet, config.arcface)
+    with processes():
+        torch.manual_seed(config.seed)
+        recipe, data = make_recipe(config.system, config.size, config.data, judges)
+        same = ("out", "minutes", "steps", "batch", "rate", "amp", "seed")
+        trainer = run(recipe, RunConfig(**{name: getattr(config, name) for name in same}, data=data))
+    if trainer.rank == 0:
+        took_min = trainer.spent_s / 60
+        file = config.out / f"{config.system}.safetensors"
+        print(f"visavis train: {file} after {trainer.done} steps, {took_min:.1f} min", file=sys.stderr, flush=True)
     return 0
 
 

@@ -4,10 +4,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from models.visavis.fit import MEDIAPIPE_68
-from models.visavis.landmarks import align, cut
 
 _CANVAS: Final = np.array([[87.0, 59.0], [137.0, 59.0], [112.0, 120.0]])
 """Middle of the eye on the picture's left, of the other, and of the mouth, in a frame of 224 px: systems.md, 2.1."""
@@ -25,17 +23,3 @@ def three_points(mesh: NDArray[np.float64]) -> NDArray[np.float64]:
 def template() -> NDArray[np.float64]:
     """Where `three_points` lie in the crop, 0 to 1 from edge to edge, [3, 2]."""
     return (_CANVAS - _CORNER) / _SIDE
-
-
-def vox_crop(photo: NDArray[np.uint8], mesh: NDArray[np.float64], size_px: int) -> Tensor:
-    """Cut the face out of a photo. Beyond the photo its edge is repeated; the published crop is black there.
-
-    Args:
-        photo: RGB, [H, W, 3], uint8.
-        mesh: Its 478 mesh points, [478, 2], pixels.
-        size_px: Side of the crop as it is returned.
-
-    Returns:
-        [1, 3, size_px, size_px], float32, -1 to 1.
-    """
-    return cut(photo, align(template(), three_points(mesh)), size_px)

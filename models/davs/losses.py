@@ -28,7 +28,9 @@ def contrastive(lips: Tensor, sound: Tensor, margin: float = 1.0) -> Tensor:
 def real_or_not(chances: Tensor, real: bool, softness: float = 0.0) -> Tensor:
     """Cross-entropy of chances in 0..1 with the label 1 - softness if `real`, else softness."""
     label = 1.0 - softness if real else softness
-    return F.binary_cross_entropy(chances, torch.full_like(chances, label))
+    with torch.autocast(chances.device.type, enabled=False):  # chances near 0 and 1 want all their digits
+        chances = chances.float()
+        return F.binary_cross_entropy(chances, torch.full_like(chances, label))
 
 
 def modality(sound: Tensor, lips: Tensor) -> Tensor:

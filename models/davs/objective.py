@@ -103,18 +103,24 @@ def generator_losses(critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatc
     reals = batch.frames[:, batch.generated]
     fakes = torch.cat([outputs.by_sound, outputs.by_lips])
     patches, match = critics.sequence(fakes, _twice(batch.windows[:, batch.generated]))
-    found = critics.modality(outputs.sound), critics.modality(outputs.lips)
     return {
         "frames_by_sound": losses.reconstruction(outputs.by_sound, reals),
         "frames_by_lips": losses.reconstruction(outputs.by_lips, reals),
         "stillness": 5 * losses.stillness(outputs.by_sound, batch.photo),
         "sequence_patches": losses.real_or_not(patches, True),
         "sequence_match": losses.real_or_not(match, True),
-        "words_by_sound": F.cross_entropy(critics.words(outputs.sound), batch.words),
-        "words_by_lips": F.cross_entropy(critics.words(outputs.lips), batch.words),
-        "contrastive": losses.contrastive(outputs.lips, outputs.sound),
-        "modality_adversary": 5 * losses.modality_adversary(*found),
+        **speech_losses(critics, outputs.sound, outputs.lips, batch.words),
         "confusion": 1e6 * losses.confusion(critics.person_words(outputs.early)),
+    }
+
+
+def speech_losses(critics: DavsCritics, sound: Tensor, lips: Tensor, words: Tensor) -> dict[str, Tensor]:
+    """What brings word codes of sound and lips [B, 12, code] together; alone, the first stage of the training."""
+    return {
+        "words_by_sound": F.cross_entropy(critics.words(sound), words),
+        "words_by_lips": F.cross_entropy(critics.words(lips), words),
+        "contrastive": losses.contrastive(lips, sound),
+        "modality_adversary": 5 * losses.modality_adversary(critics.modality(sound), critics.modality(lips)),
     }
 
 

@@ -1,7 +1,6 @@
 """DAVS as a `System`: a photo to the decoder's share of it, sound to a word code, both to a frame. It has no pose."""
 
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,15 +10,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.blocks.framed import cut_face, placed, settle
 from models.blocks.rows import IdentityRows, checksum
 from models.davs.adapt import STEPS, adapt
 from models.davs.config import CEPSTRA, PUBLISHED, WINDOW_HOPS, DavsConfig
 from models.davs.decoder import Decoder, Painted
 from models.davs.identity import IdentityEncoder
 from models.davs.networks import DavsNetworks
+from models.framing import Framing
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
-HOPS_PER_FRAME: Final = 4
 GAIN: Final = 1.5
 """What the published test multiplies a word code from sound by; one from lips takes 0.8."""
 IDENTITY_FORMAT: Final = 1
@@ -32,19 +32,11 @@ _PAINTED: Final = ("seed", "joined")
 _WEIGHTS: Final = "decoder."
 
 
-@dataclass(slots=True)
 class DavsState:
-    """What a batch of streams remembers.
-
-    Attributes:
-        heard: The last hops, oldest first, [B, 16, 12], float32. Zeros are those of digital silence.
-    """
-
-    heard: Tensor
+    """Nothing: the window of a frame comes whole."""
 
     def reset(self, rows: Tensor) -> None:
-        """Forget the streams where `rows` [B] (bool) is true, in place."""
-        self.heard.masked_fill_(rows[:, None, None], 0.0)
+        """Forget the streams where `rows` [B] (bool) is true."""
 
 
 class Davs:
@@ -72,21 +64,23 @@ class Davs:
         networks.load_state_dict(load_file(path))
         return cls(networks)
 
-    def enroll(self, photo: NDArray[np.uint8], *, speech: Tensor | None = None) -> IdentityState:
+    def enroll(
+        self, photo: NDArray[np.uint8], framing: Framing = "head", *, speech: Tensor | None = None
+    ) -> IdentityState:
         """Find the face, cut it as DAVS does, encode it. See `System.enroll`.
 
         Args:
             photo: RGB, [H, W, 3], uint8, upright.
+            framing: See `System.enroll`.
             speech: If given, adapt the networks to this face first (see `adapt`): the first `mfcc12` windows of the
                 speech to come, [5, 20, 12]. Such an identity carries a decoder of its own, some 90 MB when published
                 sizes are used, and is drawn alone.
         """
         from models.visavis.enrol import find_face  # dlib: only enrolment needs it
-        from models.visavis.landmarks import align, cut
 
-        points = find_face(photo)
-        three = np.stack([*points[list(_IRISES)], points[list(_MOUTH_CORNERS)].mean(0)])
-        return self.bind((cut(photo, align(crop_template(), three), self.frame_px) + 1) / 2, speech=speech)
+        marks = three_marks(find_face(photo))
+        face, canvas = cut_face(photo, marks, crop_template(), self.frame_px, framing)
+        return placed(self.bind((face + 1) / 2, speech=speech), face, canvas)
 
     @torch.no_grad()
     def bind(self, face: Tensor, *, speech: Tensor | None = None) -> IdentityState:
@@ -110,7 +104,7 @@ class Davs:
 
     def init_state(self, batch: int) -> DavsState:
         """A fresh memory for `batch` streams, as after silence."""
-        return DavsState(torch.zeros(batch, WINDOW_HOPS - HOPS_PER_FRAME, CEPSTRA))
+        return DavsState()
 
     @torch.no_grad()
     def step(
@@ -118,14 +112,12 @@ class Davs:
     ) -> Tensor:
         """Draw the next frame of each stream. See `System.step`.
 
-        `features.values` are the four `mfcc12` hops [B, 4, 12] of which the last ends 135 ms after the frame. A lip
+        `features.values` are the `mfcc12` windows [B, 20, 12] of which the last hop ends 135 ms after the frame. A lip
         gain below 1 moves the word code towards that of silence.
         """
-        window = torch.cat([state.heard, features.values], 1)
-        state.heard.copy_(window[:, HOPS_PER_FRAME:])
-        heard = self._networks.audio(window[:, None])
+        heard = self._networks.audio(features.values[:, None])
         words = GAIN * (self._silence + controls.lip_gain[:, None] * (heard - self._silence))
-        return 2 * self._speak(identities, words) - 1
+        return settle(2 * self._speak(identities, words) - 1, identities)
 
     def _speak(self, identities: list[IdentityState], words: Tensor) -> Tensor:
         """Faces 0 to 1: those of the shared decoder in one batch, adapted ones each by their own."""
@@ -152,6 +144,11 @@ class _Speaker(nn.Module):
 
     def forward(self, seed: Tensor, joined: Tensor, words: Tensor) -> Tensor:
         return self.decoder.speak(Painted(seed, joined), words)
+
+
+def three_marks(mesh: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Both irises and the middle of the mouth's corners, [3, 2], from the 478 mesh points [478, 2]."""
+    return np.stack([*mesh[list(_IRISES)], mesh[list(_MOUTH_CORNERS)].mean(0)])
 
 
 def crop_template() -> NDArray[np.float64]:

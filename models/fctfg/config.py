@@ -71,7 +71,7 @@ SMALL: Final = FctfgConfig(
     encoder_units=(2, 2, 2, 2),
     mixing="per_style",
     audio_widths=(16, 32, 64, 96, 128),
-    generator=GeneratorConfig(128, 4, (160, 160, 128, 96, 64, 32), constant_start=True, tanh=False),
+    generator=GeneratorConfig(128, 4, (160, 160, 128, 96, 48, 24), constant_start=True, tanh=False),
     critic_widths=(32, 64, 96, 128, 128, 128),
     pose_hidden=64,
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.blocks.framed import cut_face, placed, settle
 from models.blocks.modulated import NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
@@ -17,6 +18,7 @@ from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES
 from models.fctfg.config import PUBLISHED, FctfgConfig
 from models.fctfg.latents import FusionState
 from models.fctfg.networks import FctfgNetworks
+from models.framing import Framing
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
 IDENTITY_FORMAT: Final = 1
@@ -75,12 +77,13 @@ class Fctfg:
         networks.load_state_dict(load_file(path))
         return cls(networks, noise)
 
-    def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:
+    def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, cut it as VoxCeleb's are, encode it. See `System.enroll`."""
-        from models.blocks.vox_crop import vox_crop
+        from models.blocks.vox_crop import template, three_points
         from models.visavis.enrol import find_face  # dlib: only enrolment needs it
 
-        return self.bind(vox_crop(photo, find_face(photo), self.frame_px))
+        face, canvas = cut_face(photo, three_points(find_face(photo)), template(), self.frame_px, framing)
+        return placed(self.bind(face), face, canvas)
 
     @torch.no_grad()
     def bind(self, face: Tensor) -> IdentityState:
@@ -125,4 +128,5 @@ class Fctfg:
         motion = net.motion.move(watched.view_as(known["canonical"]) + net.motion.listen(voice))
         latents = net.fusion.step(known["canonical"] + motion, state.fusion)
         start, noise = net.generator.start(len(identities)), net.generator.draw_noise(self._noise, len(identities))
-        return net.generator.synthesize(start, net.generator.modulate(latents), noise).clamp(-1.0, 1.0)
+        frames = net.generator.synthesize(start, net.generator.modulate(latents), noise).clamp(-1.0, 1.0)
+        return settle(frames, identities)

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.blocks.framed import cut_face, placed, settle
 from models.blocks.modulated import NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
+from models.framing import Framing
 from models.pcavs.audio import MEL_BANDS, MEL_FRAMES
 from models.pcavs.config import PUBLISHED, PcavsConfig
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
 IDENTITY_FORMAT: Final = 1
-HOPS_PER_FRAME: Final = 4
 
 
 @dataclass(slots=True)
@@ -31,16 +32,13 @@ class PcavsState:
     """What a batch of streams remembers.
 
     Attributes:
-        heard: The last mel frames, oldest first, [B, 16, 80], float32; zeros are silence.
         pose: What the head follows.
     """
 
-    heard: Tensor
     pose: PoseSource
 
     def reset(self, rows: Tensor) -> None:
         """Forget the streams where `rows` [B] (bool) is true, in place."""
-        self.heard.masked_fill_(rows[:, None, None], 0.0)
         self.pose.reset(rows)
 
 
@@ -79,12 +77,13 @@ class Pcavs:
         networks.load_state_dict(load_file(path))
         return cls(networks, noise)
 
-    def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:
+    def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, cut it as PC-AVS does, encode it. See `System.enroll`."""
-        from models.blocks.vox_crop import vox_crop
+        from models.blocks.vox_crop import template, three_points
         from models.visavis.enrol import find_face  # dlib: only enrolment needs it
 
-        return self.bind(vox_crop(photo, find_face(photo), self.frame_px))
+        face, canvas = cut_face(photo, three_points(find_face(photo)), template(), self.frame_px, framing)
+        return placed(self.bind(face), face, canvas)
 
     @torch.no_grad()
     def bind(self, faces: Tensor) -> IdentityState:
@@ -112,8 +111,7 @@ class Pcavs:
 
     def init_state(self, batch: int) -> PcavsState:
         """A fresh memory for `batch` streams, as after silence."""
-        heard = torch.zeros(batch, MEL_FRAMES - HOPS_PER_FRAME, MEL_BANDS)
-        return PcavsState(heard, PoseSource.fresh(batch, self._networks.config.pose))
+        return PcavsState(PoseSource.fresh(batch, self._networks.config.pose))
 
     @torch.no_grad()
     def step(
@@ -121,20 +119,20 @@ class Pcavs:
     ) -> Tensor:
         """Draw the next frame of each stream. See `System.step`.
 
-        `features.values` are the four `lws_mel80` frames [B, 4, 80] of which the last ends 120 ms after the picture's.
-        A lip gain below 1 moves the mouth feature towards that of silence. Head angles add to the pose followed.
+        `features.values` are the `lws_mel80` windows [B, 20, 80] of which the last mel frame ends 120 ms after the
+        picture's. A lip gain below 1 moves the mouth feature towards that of silence. Head angles add to the pose
+        followed.
         """
         known = self._rows.stack(identities)
-        window = torch.cat([state.heard, features.values], 1)
-        state.heard.copy_(window[:, HOPS_PER_FRAME:])
-        heard = self._networks.audio(window.transpose(1, 2)[:, None])
+        heard = self._networks.audio(features.values.transpose(1, 2)[:, None])
         feature = AUDIO_GAIN * (self._silence + controls.lip_gain[:, None] * (heard - self._silence))
         pose = state.pose.next([identity.tensors["pose"] for identity in identities])
         pose = pose + self._networks.pose_map(controls.values[:, ANGLE_COLUMNS])
         motion = torch.cat([self._networks.motion.mouth_embed(feature), pose], 1)
         scales = known["modulation"] + motion @ self._motion_weight.t()
         noise = self._networks.generator.draw_noise(self._noise, len(identities))
-        return self._networks.generator.synthesize(known["start"], scales.split(self._widths, 1), noise)
+        frames = self._networks.generator.synthesize(known["start"], scales.split(self._widths, 1), noise)
+        return settle(frames, identities)
 
 
 def _enrolling(networks: PcavsNetworks) -> list[Tensor]:

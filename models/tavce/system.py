@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models import rig
+from models.blocks.framed import cut_face, placed, settle
 from models.blocks.rows import IdentityRows, checksum
 from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES
+from models.framing import Framing
 from models.system import FRAME_MS, AudioFeatures, ControlBatch, IdentityState
 from models.tavce.config import AROUND, EXPRESSION, POSE
 from models.tavce.correlation import gate
@@ -36,8 +38,7 @@ _ANGLES: Final = rig.columns(("headPitch", "headYaw", "headRoll"))
 _TURNS: Final = torch.tensor([-1.0, 1.0, -1.0]) * (torch.pi / 180)
 """The rig's angles to the face model's: radians, right-handed about x right, y up, z to the viewer. Inferred from the
 model's axes; the published weights have not been asked."""
-_FACE_PER_EYES: Final = 4.4
-"""Side of the crop over the distance of the irises: ours, in place of the published detector's box and margin."""
+_CORNERS: Final = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 
 
 @dataclass(slots=True)
@@ -97,16 +98,15 @@ class Tavce:
         with torch.no_grad():
             self._silence = networks.expression.said(torch.full((1, 1, MEL_BANDS, MEL_FRAMES), SILENT_MEL))
 
-    def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:
+    def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, cut it out, encode it. See `System.enroll`."""
+        from models.tavce.rig_reader import face_square
         from models.visavis.enrol import find_face  # dlib: only enrolment needs it
-        from models.visavis.landmarks import Placement, cut
-        from models.visavis.photo_checks import eye_distance_px
 
-        points = find_face(photo)
-        x_px, y_px = (points.min(0) + points.max(0)) / 2
-        square = Placement.upright(float(x_px), float(y_px), eye_distance_px(points) * _FACE_PER_EYES)
-        return self.bind((cut(photo, square, self.frame_px) + 1) / 2)
+        square = face_square(find_face(photo)[None])
+        corners = square.to_photo(_CORNERS)
+        face, canvas = cut_face(photo, corners, _CORNERS, self.frame_px, framing)
+        return placed(self.bind((face + 1) / 2), face, canvas)
 
     @torch.no_grad()
     def bind(self, face: Tensor) -> IdentityState:
@@ -157,7 +157,7 @@ class Tavce:
             place(who["canonical"], stance),
             who["source"],
         )
-        return 2 * frames - 1
+        return settle(2 * frames - 1, identities)
 
     def _hear(self, windows: Tensor, controls: ControlBatch, state: TavceState) -> None:
         """Move the rings on by one frame."""

@@ -26,7 +26,7 @@ from models.equiav.config import SMALL
 from models.equiav.inputs import LOG_ENERGIES
 from models.system import SAMPLE_RATE_HZ
 from models.training.corpus import HELD_OUT_PERCENT, person_hash
-from models.training.grid import VIDEO_PX, points_px, smooth
+from models.training.grid import points_px, smooth
 from models.training.grid_frames import read_video
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES
 
@@ -83,9 +83,9 @@ def mouth_boxes(marks: Tensor, irises: Tensor, height_to_width: float) -> Tensor
 
 
 def cut(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes [F, 4] of frames [F, 3, h, w], float, resampled to `size`, [F, 3, H, W]; beyond the edge it repeats."""
-    middle = (boxes[:, :2] + boxes[:, 2:] / 2) / VIDEO_PX * 2 - 1
-    half = boxes[:, 2:] / VIDEO_PX
+    """Boxes [F, 4] of square frames [F, 3, S, S], float, at another size, [F, 3, H, W]; beyond the edge it repeats."""
+    middle = (boxes[:, :2] + boxes[:, 2:] / 2) / frames.shape[-1] * 2 - 1
+    half = boxes[:, 2:] / frames.shape[-1]
     theta = torch.cat([torch.diag_embed(half), middle[:, :, None]], 2)
     grid = F.affine_grid(theta, [len(frames), 3, *size], align_corners=False)
     return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from models.equiav.config import SMALL
 from models.equiav.losses import inter_modal, total
 from models.equiav.network import EquiAV, View
+from models.errors import ResumeError
 from models.training.equiav_batches import WINDOWS_PER_CLIP, clean_inputs, random_windows, views
 from models.training.equiav_windows import Clips, load
 
@@ -34,20 +35,6 @@ Objective = Literal["equivariant", "plain"]
 _RISE: Final = 0.1  # of all steps; 2 of 20 epochs as published, so are the rates at both ends
 _FIRST_RATE, _LAST_RATE = 1 / 500, 1 / 100  # of the peak
 _SAVE_EVERY: Final = 50
-
-
-class ResumeError(ValueError):
-    """A checkpoint was made by a run with other settings."""
-
-    def __init__(self, checkpoint: Path, differing: Sequence[str]) -> None:
-        self.checkpoint = checkpoint
-        self.differing = tuple(differing)
-
-    def __str__(self) -> str:
-        return (
-            f"got {self.checkpoint} of a run with another {', '.join(self.differing)}, want the same settings: "
-            "give the old ones, or another --out"
-        )
 
 
 @dataclass(frozen=True)

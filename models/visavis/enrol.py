@@ -125,8 +125,13 @@ def _orientation(image: "Image") -> int:
 
 
 @dataclass(frozen=True)
-class _Face:
-    """A face that both looks agree on."""
+class Face:
+    """A face that both looks agree on.
+
+    Attributes:
+        points_px: The 478 mesh points in photo pixels, [478, 2].
+        place: The crop that lies on it as the mean face lies in its own.
+    """
 
     points_px: NDArray[np.float64]
     place: Placement
@@ -145,36 +150,44 @@ def find_face(photo: NDArray[np.uint8]) -> NDArray[np.float64]:
         PhotoError: no_face, several_faces, too_small, turned_away, dark, eyes_covered, mouth_covered, blurred or drawn,
             with what to do about it.
     """
+    faces = look_for_faces(photo)
+    if not faces:
+        raise PhotoError("no_face", _NO_FACE)
+    main = faces[0]
+    if any(is_rival(main, other) for other in faces[1:]):
+        raise PhotoError("several_faces", _SEVERAL)
+    points_px = look_closer(load_net(), load_parts(), photo, main.points_px)
+    check_face(photo, points_px)
+    check_taken(photo, main.place)
+    check_uncovered(photo, main.place)
+    check_sharp(photo, points_px, main.place)
+    return points_px
+
+
+def look_for_faces(photo: NDArray[np.uint8]) -> list[Face]:
+    """The faces of a picture [H, W, 3], the largest first, by the first way of looking that finds any; unjudged."""
     net = load_net()
     for boxes in _detections(photo):
         faces = [face for face in (_look(net, photo, box) for box in boxes[:5]) if face is not None]
         if faces:
-            faces.sort(key=lambda face: face.place.side_px, reverse=True)
-            main = faces[0]
-            if any(_is_rival(main, other) for other in faces[1:]):
-                raise PhotoError("several_faces", _SEVERAL)
-            points_px = look_closer(net, load_parts(), photo, main.points_px)
-            check_face(photo, points_px)
-            check_taken(photo, main.place)
-            check_uncovered(photo, main.place)
-            check_sharp(photo, points_px, main.place)
-            return points_px
-    raise PhotoError("no_face", _NO_FACE)
+            return sorted(faces, key=lambda face: face.place.side_px, reverse=True)
+    return []
 
 
-def _is_rival(main: _Face, other: _Face) -> bool:
+def is_rival(main: Face, other: Face) -> bool:
+    """Whether another face is so large and so far from the main one that nobody knows which is meant."""
     apart_px = float(np.linalg.norm(main.points_px.mean(axis=0) - other.points_px.mean(axis=0)))
     return other.place.side_px > main.place.side_px * _RIVAL_WIDTH and apart_px > main.place.side_px * 0.4
 
 
-def _look(net: LandmarkNet, photo: NDArray[np.uint8], box: Placement) -> _Face | None:
+def _look(net: LandmarkNet, photo: NDArray[np.uint8], box: Placement) -> Face | None:
     """The face in a box, or None where the second look contradicts the first: then it is none."""
     first, second = locate_twice(net, photo, box)
     across_px = eye_distance_px(second)
     off_px = float(np.linalg.norm(first - second, axis=1).mean())
     if across_px < 2 or off_px > across_px * _MAX_DISAGREEMENT:
         return None
-    return _Face(second, align(net.mean_shape.double().numpy(), second))
+    return Face(second, align(net.mean_shape.double().numpy(), second))
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ import torch.multiprocessing as mp
 from models.equiav.config import SMALL
 from models.equiav.network import EquiAV
 from models.equiav.scorer import Scorer
+from models.errors import ResumeError
 from models.training.equiav_batches import random_windows, views, windows
 from models.training.equiav_score import main as score_main
 from models.training.equiav_score import offset_scores, retrieval, right_share, score
 from models.training.equiav_windows import Clips, cut, is_held_out, load, mouth_boxes
-from models.training.train_equiav import ResumeError, TrainConfig, Trainer, main, parse, rate, train
+from models.training.train_equiav import TrainConfig, Trainer, main, parse, rate, train
 
 
 def talking(count=8):

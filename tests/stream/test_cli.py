@@ -39,13 +39,14 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
     words += ["--backend", "eager", "--precision", "fp32", "--max-sessions", "2", "--idle-timeout-s", "7.5"]
     words += ["--allow-origin", "https://a.example", "--allow-origin", "http://b.example:81"]
     words += ["--ice-server", "stun:s.example", "--ice-server", "turn:t.example:1?transport=tcp,ann,a,b"]
-    words += ["--data-dir", str(tmp_path), "--tls-cert", str(cert), "--tls-key", str(key)]
+    words += ["--weights", str(cert), "--data-dir", str(tmp_path), "--tls-cert", str(cert), "--tls-key", str(key)]
     assert parsed(monkeypatch, *words) == ServeConfig(
         host="0.0.0.0",
         port=9,
         system="x",
         backend="eager",
         precision="fp32",
+        weights=cert,
         lookahead_ms=120,
         max_sessions=2,
         idle_timeout_s=7.5,
@@ -70,6 +71,20 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
         (["serve", "--ice-server", "stun:s.example,ann"], "needs both a user and a credential"),
         (["serve", "--tls-cert", __file__], "--tls-cert and --tls-key go together"),
         (["serve", "--tls-cert", "missing", "--tls-key", __file__], "--tls-cert must be a file that exists"),
+        (["serve", "--weights", "missing"], "--weights must be a file that exists"),
+        (["train", "--data", ".", "--out", "x", "--system", "davs"], "give either --minutes or --steps"),
+        (["train", "--data", ".", "--out", "x", "--system", "davs", "--steps", "0"], "--steps must be above 0"),
+        (["train", "--data", ".", "--out", "x", "--system", "davs", "--quick"], "for --system visavis alone"),
+        (
+            ["train", "--data", ".", "--out", "x", "--system", "equiav", "--steps", "9", "--size", "published"],
+            "has one size",
+        ),
+        (
+            ["train", "--data", ".", "--out", "x", "--system", "fctfg", "--steps", "9", "--vgg", "missing"],
+            "--vgg must be a file that exists",
+        ),
+        (["corpus", "videos", "--data", ".", "--out", "x", "--limit", "0"], "--limit must be at least 1"),
+        (["corpus", "videos", "--data", ".", "--out", "x", "--layout", "y"], "invalid choice: 'y'"),
         (["serve", "--port", "many"], "argument --port: invalid int value"),
         (["render", "missing.jpg", __file__, "--out", "a.mp4"], "the photo must be a file that exists"),
         (["render", __file__, "missing.wav", "--out", "a.mp4"], "the sound must be a file that exists"),
@@ -224,6 +239,12 @@ def test_every_training_command_is_one_that_its_module_takes(stage, quick, tmp_p
         for option in options:
             if option.startswith("--"):
                 assert f'"{option}"' in source, f"{module} has no {option}"
+
+
+def test_training_a_published_system_without_clips_says_how_to_make_them(tmp_path, capsys):
+    words = ["train", "--system", "pcavs", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "1"]
+    assert cli.main(words) == 1
+    assert "make clips there by `visavis corpus videos`" in capsys.readouterr().err
 
 
 def test_a_part_of_the_corpus_that_is_empty_is_told_in_a_line(tmp_path, capsys):

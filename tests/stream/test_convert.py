@@ -156,7 +156,7 @@ def test_a_disk_that_fails_leaves_the_older_output(paths, tmp_path, monkeypatch,
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("models.published.save_file", fill_up)
+    monkeypatch.setattr("models.weights.save_file", fill_up)
     assert convert("davs", paths["davs"], out) == 1
     assert "No space left" in capsys.readouterr().err
     assert out.read_bytes() == b"older"

@@ -208,7 +208,7 @@ def test_the_published_keys_are_known():
 def test_the_small_sizes():
     with torch.device("meta"):
         networks = TavceNetworks(SMALL).eval()
-        kp = torch.zeros(1, 10, 3)
+        kp = torch.zeros(1, SMALL.keypoints, 3)
         frame = networks.generator(torch.zeros(1, 3, 128, 128), torch.zeros(1, 64), kp, kp)
     assert frame.shape == (1, 3, 128, 128)
     assert sum(p.numel() for p in networks.parameters()) * 4 < 25e6  # bytes

@@ -1,0 +1,152 @@
+"""DAVS's training: words, persons, then all against the critics (systems.md, 1.5)."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.davs import losses
+from models.davs.config import DavsConfig
+from models.davs.critics import CLIP_FRAMES, PERSON_FRAMES, SEQUENCE_FRAMES, DavsCritics
+from models.davs.networks import DavsNetworks
+from models.davs.objective import DavsBatch, critic_losses, generator_losses, run, speech_losses
+from models.system import FPS
+from models.training.clips import ClipSet, NoClipsError, draw_rows
+from models.training.stages import Adam, Judges, Stage, Turn
+from models.training.watched import Watched, whole
+
+WORD_FRAMES: Final = 25
+"""Frames about the middle of a word."""
+_SOFTEST: Final = 0.1
+_ADAM: Final = Adam(2e-4)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A word in a clip: which clip, the first of its 25 frames, and its number in the vocabulary."""
+
+    row: int
+    first: int
+    word: int
+
+
+@dataclass(frozen=True)
+class PersonBatch:
+    """Faces [B, 3, S, S], 0 to 1, and whose they are [B], int64."""
+
+    photos: Tensor
+    persons: Tensor
+
+
+class DavsRecipe:
+    """How DAVS is trained. Its own person stage was on 40,145 faces and is not released; ours is on the clips."""
+
+    system = "davs"
+    shown = "generation"
+
+    def __init__(self, clips: ClipSet, config: DavsConfig, judges: Judges) -> None:
+        """Make the networks.
+
+        Raises:
+            NoClipsError: If no clip tells its words, or they tell more words than the config knows.
+        """
+        self.config, self.networks = config, DavsNetworks(config)
+        self._spoken = spoken_words(clips)
+        if not self._spoken or len(clips.vocabulary) > config.words:
+            want = f"words (1 to {config.words} different ones, at least 12 frames from both ends of a clip)"
+            raise NoClipsError(clips.clips[0].path.parent.parent, want)
+        self._watched = Watched(clips, "davs", config.image_px, "mfcc12")
+        self._critics = DavsCritics(config)
+        self._person_head = nn.Linear(config.code, len(clips.persons))
+        self.trained: nn.Module = nn.ModuleList([self.networks, self._critics, self._person_head])
+        net, critics = self.networks, self._critics
+        hearing = (net.audio, net.lips, critics.words)
+        judging = (critics.modality, critics.person_words, critics.sequence)
+        self.stages = (
+            Stage(
+                "words",
+                0.2,
+                (
+                    Turn("modality", (critics.modality,), self._modality, _ADAM),
+                    Turn("encoders", hearing, self._speech, _ADAM),
+                ),
+            ),
+            Stage("persons", 0.1, (Turn("persons", (net.identity, self._person_head), self._persons, _ADAM),)),
+            Stage(
+                "generation",
+                0.7,
+                (
+                    Turn("critics", judging, self._judge, _ADAM),
+                    Turn("generator", (net, critics.words), self._draw, _ADAM),
+                ),
+            ),
+        )
+
+    def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
+        """See `Recipe.batch`."""
+        if stage == "persons":
+            rows = draw_rows(len(self._watched.clips), count, random)
+            faces = [self._watched.faces(row, [self._watched.frame(row, random)])[0] for row in rows]
+            persons = [self._watched.person(row) for row in rows]
+            return PersonBatch((torch.stack(faces) + 1) / 2, torch.tensor(persons))
+        said = [self._spoken[i] for i in draw_rows(len(self._spoken), count, random)]
+        parts = [self._word(one, random) for one in said]
+        photo, frames, windows, neighbours = (torch.stack(part) for part in zip(*parts, strict=True))
+        words = torch.tensor([one.word for one in said])
+        first = whole(0, CLIP_FRAMES - SEQUENCE_FRAMES + 1, random)
+        return DavsBatch(photo, frames, windows, neighbours, words, first)
+
+    def sheet(self, networks: nn.Module, batch: DavsBatch) -> Tensor:
+        """Photo, truth, and the first frame drawn from the sound and from the lips."""
+        assert isinstance(networks, DavsNetworks)
+        made = run(networks, batch)
+        truth = batch.frames[:, batch.first]
+        return 2 * torch.stack([batch.photo, truth, made.by_sound[:, 0], made.by_lips[:, 0]], 1) - 1
+
+    def _word(self, one: Spoken, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Photo, twelve frames and their sound, twenty frames in a row."""
+        seen, first = self._watched, one.first + whole(0, 2, random)
+        every_second = range(first, first + 2 * CLIP_FRAMES, 2)
+        faces = (seen.faces(one.row, range(one.first, one.first + WORD_FRAMES)) + 1) / 2
+        at = first - one.first
+        photo = faces[whole(0, WORD_FRAMES, random)]
+        windows = seen.windows(one.row, every_second)
+        return photo, faces[at : at + 2 * CLIP_FRAMES : 2], windows, faces[at : at + PERSON_FRAMES]
+
+    def _codes(self, batch: DavsBatch) -> tuple[Tensor, Tensor]:
+        clips, net = len(batch.words), self.networks
+        sound = net.audio(batch.windows.flatten(0, 1)[:, None]).unflatten(0, (clips, -1))
+        return sound, net.lips(batch.frames.flatten(0, 1)).unflatten(0, (clips, -1))
+
+    def _modality(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
+        with torch.no_grad():
+            codes = self._codes(batch)
+        return {"modality": losses.modality(*(self._critics.modality(code) for code in codes))}
+
+    def _speech(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
+        return speech_losses(self._critics, *self._codes(batch), batch.words)
+
+    def _persons(self, batch: PersonBatch, step: int) -> dict[str, Tensor]:
+        return {"persons": F.cross_entropy(self._person_head(self.networks.identity(batch.photos).code), batch.persons)}
+
+    def _judge(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
+        with torch.no_grad():
+            made = run(self.networks, batch)
+        return critic_losses(self._critics, made, batch, _SOFTEST * float(torch.rand(())))
+
+    def _draw(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
+        return generator_losses(self._critics, run(self.networks, batch), batch)
+
+
+def spoken_words(clips: ClipSet) -> list[Spoken]:
+    """Every word of a set that has 25 frames about its middle; LRW's words have theirs in frames 2 to 26."""
+    numbers = {word: number for number, word in enumerate(clips.vocabulary)}
+    found = list[Spoken]()
+    for row, clip in enumerate(clips.clips):
+        for word in clip.words:
+            first = int((word.start_s + word.end_s) / 2 * FPS) - WORD_FRAMES // 2
+            if 0 <= first <= clip.frames - WORD_FRAMES:
+                found.append(Spoken(row, first, numbers[word.text]))
+    return found

@@ -1,0 +1,141 @@
+"""What a system supplies to be trained: networks, stages, batches. The loop is `models.training.train_system`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks.perceptual import Vgg19
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Settings of an optimiser; with weight decay it is AdamW."""
+
+    rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    amsgrad: bool = False
+    weight_decay: float = 0.0
+
+    def make(self, parameters: Sequence[nn.Parameter], factor: float) -> torch.optim.Optimizer:
+        """The optimiser, its rate times `factor`."""
+        rate, betas = factor * self.rate, self.betas
+        if self.weight_decay:
+            return torch.optim.AdamW(parameters, rate, betas, weight_decay=self.weight_decay, amsgrad=self.amsgrad)
+        return torch.optim.Adam(parameters, rate, betas, amsgrad=self.amsgrad)
+
+
+def constant(progress: float) -> float:
+    """A schedule that changes nothing."""
+    return 1.0
+
+
+Losses = Callable[[Any, int], dict[str, Tensor]]
+"""A batch and the number of the step to weighted losses by name, whose sum is minimised."""
+
+
+def at_any_step(losses: Callable[[Any], dict[str, Tensor]]) -> Losses:
+    """Losses that do not ask for the number of the step."""
+
+    def of(batch: Any, step: int) -> dict[str, Tensor]:
+        return losses(batch)
+
+    return of
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One optimiser's part of a step.
+
+    Attributes:
+        name: Of its curves.
+        parts: Modules that learn in it; all others stand still.
+        losses: What they minimise.
+        adam: The optimiser.
+        schedule: Factor on the rate, from how far the stage is, 0 to 1.
+    """
+
+    name: str
+    parts: tuple[nn.Module, ...]
+    losses: Losses
+    adam: Adam
+    schedule: Callable[[float], float] = constant
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training: its turns are taken one after the other on each batch.
+
+    Attributes:
+        name: Of its curves, and what `Recipe.batch` is asked for.
+        share: Of the whole training.
+        turns: In order.
+    """
+
+    name: str
+    share: float
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Published networks that some losses take; a stand-in of ours judges where a path is None.
+
+    Attributes:
+        vgg: torchvision's `vgg19-*.pth`. Stand-in: random convolutions, see `Vgg19.stand_in`.
+        syncnet: Wav2Lip's `lipsync_expert.pth`. Stand-in: the same layers, narrow, trained on the clips first.
+        arcface: `model_ir_se50.pth`. Stand-in: the same layers, narrow, trained on the clips' persons first.
+    """
+
+    vgg: Path | None = None
+    syncnet: Path | None = None
+    arcface: Path | None = None
+
+    def perceptual(self) -> Vgg19:
+        """The network behind perceptual losses."""
+        return Vgg19.stand_in() if self.vgg is None else Vgg19.load(self.vgg)
+
+
+class Recipe(Protocol):
+    """How one system is trained."""
+
+    @property
+    def system(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def networks(self) -> nn.Module:
+        """What draws, or embeds: averaged, exported."""
+        ...
+
+    @property
+    def config(self) -> Any:
+        """Sizes of those networks, a dataclass."""
+        ...
+
+    @property
+    def trained(self) -> nn.Module:
+        """All that learns, `networks` included, and the judges."""
+        ...
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """In order, as published."""
+        ...
+
+    @property
+    def shown(self) -> str:
+        """The stage whose batches sheets are drawn of."""
+        ...
+
+    def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
+        """A batch of `count` clips for a stage: tensors in dataclasses or tuples."""
+        ...
+
+    def sheet(self, networks: nn.Module, batch: Any) -> Tensor:
+        """What networks draw of a batch of stage `shown` beside the truth, [rows, columns, 3, S, S], -1 to 1."""
+        ...
