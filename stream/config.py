@@ -90,7 +90,8 @@ class ServeConfig:
         system: Name of the system that draws the faces (`visavis systems` lists them).
         framing: What the pictures show: the head, or the photo around it too.
         lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
-        max_sessions: Callers at the same time; more are answered 503 with Retry-After.
+        max_sessions: Callers at the same time; more are answered 503 with Retry-After. So are those whom the machine
+            has no time to draw.
         idle_timeout_s: A session without a packet for this long is closed.
         data_dir: Uploads and cached features.
         ice_servers: STUN and TURN servers, for the server and for its browsers.
@@ -105,7 +106,7 @@ class ServeConfig:
     system: str = "visavis"
     framing: Framing = "head"
     lookahead_ms: int = 40
-    max_sessions: int = 4
+    max_sessions: int = 64
     idle_timeout_s: float = 30.0
     data_dir: Path = field(default_factory=default_data_dir)
     ice_servers: tuple[IceServer, ...] = ()

@@ -37,7 +37,16 @@ IDENTITY_FORMAT: Final = 6
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
 _VIEW: Final = "view"
+_UNSEEN: Final = {"headYaw": 0.12, "headPitch": 0.11, "headRoll": 0.066, "gazeYaw": 0.5, "gazePitch": 0.5}
+"""Degrees after which a picture differs: for the head a mean shift of its pixels by 0.15."""
+_UNSEEN_SHAPE: Final = 0.02
+_UNSEEN_LIDS: Final = 0.03
 _WHOLE: Final = torch.tensor([-MARGIN_PX, -MARGIN_PX, FRAME_PX + MARGIN_PX, FRAME_PX + MARGIN_PX], dtype=torch.float32)
+
+
+def _unseen() -> Tensor:
+    shares = dict.fromkeys(CONTROLS, _UNSEEN_SHAPE) | dict.fromkeys(("eyeBlinkLeft", "eyeBlinkRight"), _UNSEEN_LIDS)
+    return torch.tensor([(shares | _UNSEEN)[name] for name in CONTROLS])
 
 
 @dataclass(slots=True)
@@ -57,6 +66,7 @@ class Visavis:
     front_end: Final = "log_mel80"
     lookahead_ms: Final = LOOKAHEADS_MS
     controls: Final = frozenset(CONTROLS) - {"tongueOut"}
+    unseen: Final = _unseen()
 
     def __init__(self, rig: Rig, speech: SpeechNet, encoder: IdentityEncoder, net: PatchNet, backend: Backend) -> None:
         self._detail = encoder.detail
@@ -124,17 +134,22 @@ class Visavis:
         """A fresh memory for `batch` streams."""
         return VisavisState(self._speech.init_state(batch))
 
-    @torch.no_grad()
     def step(
         self, identities: list[IdentityState], features: AudioFeatures, controls: ControlBatch, state: VisavisState
     ) -> Tensor:
         """Draw the next frame of each stream. See `System.step`."""
+        return self.draw(identities, self.pose(features, controls, state))
+
+    @torch.no_grad()
+    def pose(self, features: AudioFeatures, controls: ControlBatch, state: VisavisState) -> Tensor:
+        """The controls of each stream's next frame, the voice's share included, [B, 57]. See `Posed.pose`."""
         voice = (features.values, features.lookahead_ms, state.speech.heard, state.speech.hidden)
         spoken, *memory = self._listen(voice, ())
         state.speech.follow(*memory)
         wanted = controls.values.index_add(1, _SPEECH, spoken * controls.lip_gain[:, None])
-        return self.draw(identities, clamp(wanted))
+        return clamp(wanted)
 
+    @torch.no_grad()
     def draw(self, identities: list[IdentityState], controls: Tensor) -> Tensor:
         """Draw each identity under its controls [B, 57], [B, 3, frame_px, frame_px], -1 to 1."""
         stack = self._stack(identities)
