@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 
 from models.system import FRAME_MS, IdentityState, System
-from stream.costs import Costs
+from stream.costs import TALK, Costs
 from stream.errors import BusyError, DeviceLostError
 from stream.hearing import silent_frame
 from stream.ladder import DRAWN, Ladder, Rung
@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 WAIT_S: Final = 0.003
 RETRY_AFTER_S: Final = 5
-_SHARE: Final = 0.02
-"""Of each new frame in the mean that says how many of a stream's frames are drawn: two seconds."""
+_FOLLOW: Final = 0.004
+"""Share of each new frame in the mean that says how many of a stream's frames are drawn: ten seconds."""
 
 
 class Job(Protocol[T_co]):
@@ -79,13 +79,28 @@ class Batcher:
     """
 
     def __init__(
-        self, worker: ModelWorker, system: System, costs: Costs | None = None, *, wait_s: float = WAIT_S
+        self,
+        worker: ModelWorker,
+        system: System,
+        costs: Costs | None = None,
+        *,
+        wait_s: float = WAIT_S,
+        open_door: bool = False,
     ) -> None:
+        """Begin without sessions.
+
+        Args:
+            worker: The model thread, open.
+            system: What draws.
+            costs: As measured; without them a frame costs nothing and goes by itself.
+            wait_s: How long a frame may wait for others.
+            open_door: Let in everyone, whatever was measured.
+        """
         self.system = system
         self.expired = self.broken = 0
         self.lost: DeviceLostError | None = None
         self.phases = Phases[Seat](FRAME_MS / 1000.0)
-        self._worker, self._wait_s = worker, wait_s
+        self._worker, self._wait_s, self._open_door = worker, wait_s, open_door
         self._painter = Painter(system)
         self._costs = costs or Costs()
         self._most_rows = self._costs.rows
@@ -100,7 +115,7 @@ class Batcher:
         return self._ladder.rung
 
     def admit(self) -> None:
-        """Do nothing if one more stream can be drawn in time.
+        """Do nothing if one more stream can be drawn in time, or everyone is let in.
 
         Raises:
             BusyError: If it cannot.
@@ -108,7 +123,8 @@ class Batcher:
         """
         if self.lost is not None:
             raise self.lost
-        if self.rung != "full" or not self._costs.has_room(list(self._shares.values())):
+        room = self.rung == "full" and self._costs.has_room(list(self._shares.values()))
+        if not room and not self._open_door:
             raise BusyError("sessions that this machine can draw in time", len(self._shares), RETRY_AFTER_S)
 
     def sit(self, identity: IdentityState) -> Seat:
@@ -116,7 +132,7 @@ class Batcher:
         self.admit()
         taken = {seat.row for seat in self._shares}
         seat = Seat(next(row for row in count() if row not in taken), identity)
-        self._shares[seat] = 1.0
+        self._shares[seat] = TALK
         return seat
 
     async def rehearse(self, identity: IdentityState) -> None:
@@ -235,7 +251,7 @@ class Batcher:
                 self._ladder.note(missed=False)
         share = self._shares.get(brush.seat)
         if share is not None and DRAWN[self.rung] == 1.0:
-            self._shares[brush.seat] = share + _SHARE * ((brush.frame is not None) - share)
+            self._shares[brush.seat] = share + _FOLLOW * ((brush.frame is not None) - share)
 
 
 def _settle(ticket: _Ticket, brush: Brush) -> None:

@@ -60,7 +60,7 @@ class Capacity:
 
     Attributes:
         sessions: The most that were drawn in time; 0 if not even one was.
-        admitted: How many speaking ones a server here lets in.
+        admitted: How many callers in conversation a server here lets in.
         costs: What that rests on.
         steps: All that was tried, in order.
     """
@@ -75,14 +75,6 @@ class Capacity:
         steps = [{k: v if math.isfinite(v) else None for k, v in asdict(step).items()} for step in self.steps]
         costs = {"step_ms": dict(self.costs.step_ms), "row_ms": self.costs.row_ms, "rows": self.costs.rows}
         return {"sessions": self.sessions, "admitted": self.admitted, "costs": costs, "steps": steps}
-
-
-class _OpenDoor(Batcher):
-    """Lets in more than there is time for: that is the question here."""
-
-    def admit(self) -> None:
-        if self.lost is not None:
-            raise self.lost
 
 
 def find_capacity(
@@ -115,7 +107,7 @@ async def _find(
 
     async def holds(sessions: int) -> bool:
         fresh = Costs(costs.step_ms, costs.row_ms)
-        steps.append(await _try(_OpenDoor(worker, system, fresh), identities, sessions, seconds))
+        steps.append(await _try(Batcher(worker, system, fresh, open_door=True), identities, sessions, seconds))
         on_step(steps[-1])
         return steps[-1].in_time
 

@@ -70,9 +70,8 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-sessions",
         type=int,
-        default=64,
         metavar="N",
-        help="never more callers at a time, even if the machine had time to draw them (default: 64)",
+        help="callers at a time (default: as many as this machine is measured to draw in time)",
     )
     parser.add_argument(
         "--idle-timeout-s", type=float, default=30.0, metavar="S", help="close a silent connection after (default: 30)"

@@ -90,8 +90,8 @@ class ServeConfig:
         system: Name of the system that draws the faces (`visavis systems` lists them).
         framing: What the pictures show: the head, or the photo around it too.
         lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
-        max_sessions: Callers at the same time; more are answered 503 with Retry-After. So are those whom the machine
-            has no time to draw.
+        max_sessions: Callers at the same time; more are answered 503 with Retry-After. None: as many as this
+            machine is measured to draw in time.
         idle_timeout_s: A session without a packet for this long is closed.
         data_dir: Uploads and cached features.
         ice_servers: STUN and TURN servers, for the server and for its browsers.
@@ -106,7 +106,7 @@ class ServeConfig:
     system: str = "visavis"
     framing: Framing = "head"
     lookahead_ms: int = 40
-    max_sessions: int = 64
+    max_sessions: int | None = None
     idle_timeout_s: float = 30.0
     data_dir: Path = field(default_factory=default_data_dir)
     ice_servers: tuple[IceServer, ...] = ()
@@ -119,7 +119,7 @@ class ServeConfig:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"--port must be 0 to 65535, got {self.port}")
         _check_lookahead(self.lookahead_ms)
-        if self.max_sessions < 1:
+        if self.max_sessions is not None and self.max_sessions < 1:
             raise ValueError(f"--max-sessions must be at least 1, got {self.max_sessions}")
         if not self.idle_timeout_s >= 1:
             raise ValueError(f"--idle-timeout-s must be at least 1, got {self.idle_timeout_s}")

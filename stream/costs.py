@@ -13,6 +13,8 @@ WORTH: Final = 0.9
 """A larger batch must bring a row's share below this part of what it was."""
 ROOM: Final = 0.85
 """Share of the time that may be given away; the rest is for when the machine stands still for a moment."""
+TALK: Final = 0.6
+"""Share of the frames that are drawn of a caller in conversation: nearly all while they speak, a fifth while not."""
 _FOLLOW: Final = 0.05
 
 
@@ -56,10 +58,10 @@ class Costs:
         return sum(share * self.draw_ms + self.row_ms for share in drawn_shares) / FRAME_MS
 
     def has_room(self, drawn_shares: Sequence[float]) -> bool:
-        """Whether one more stream, speaking, can be drawn in time beside these. The first one always can."""
-        return not drawn_shares or self.load([*drawn_shares, 1.0]) <= ROOM
+        """Whether one more stream can be drawn in time beside these. The first one always is let in."""
+        return not drawn_shares or self.load([*drawn_shares, TALK]) <= ROOM
 
     def sessions(self) -> int:
-        """How many streams can be drawn in time if all of them speak."""
-        one = self.load([1.0])
+        """How many callers in conversation can be drawn in time."""
+        one = self.load([TALK])
         return max(1, int(ROOM / one)) if one > 0.0 else BATCH_SIZES[-1]

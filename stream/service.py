@@ -176,7 +176,10 @@ class Service:
             partial(make_store, self.config.data_dir, self._worker, system, self.config.framing)
         )
         costs = await self._warm_up(system, store)
-        self._system, self._store, self._batcher = system, store, Batcher(self._worker, system, costs)
+        # who says how many are let in knows better than what was measured
+        told = self.config.max_sessions is not None
+        self._batcher = Batcher(self._worker, system, costs, open_door=told)
+        self._system, self._store = system, store
         gc.collect()
         gc.freeze()  # what lives as long as the server is never searched again: that takes longer than a picture may
         self._ready = True
@@ -202,7 +205,7 @@ class Service:
         await store.picture(first.id)
         costs = await self._worker.run(partial(measure_costs, system, await store.features(first.id)))
         logger.info(
-            "a frame takes %.1f ms: %d at a time, time for %d who speak",
+            "a frame takes %.1f ms, up to %d at a time: time for %d callers",
             *(costs.draw_ms + costs.row_ms, costs.rows, costs.sessions()),
         )
         return costs

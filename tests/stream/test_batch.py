@@ -174,12 +174,24 @@ async def test_a_place_is_free_again_when_its_session_has_left():
 
 async def test_callers_are_let_in_by_measured_milliseconds():
     with ModelWorker() as worker:
-        batcher = Batcher(worker, Recorder(), Costs({1: 10.0}, row_ms=1.0))
-        for _ in range(3):
+        costs = Costs({1: 10.0}, row_ms=2.0)
+        batcher = Batcher(worker, Recorder(), costs)
+        for _ in range(4):
             batcher.sit(identity(0.1))
-        with pytest.raises(BusyError, match="all 3 sessions that this machine can draw in time are taken") as caught:
+        with pytest.raises(BusyError, match="all 4 sessions that this machine can draw in time are taken") as caught:
             batcher.sit(identity(0.1))
         assert caught.value.retry_after_s > 0
+        hospitable = Batcher(worker, Recorder(), costs, open_door=True)
+        assert [hospitable.sit(identity(0.1)).row for _ in range(9)] == list(range(9))
+
+
+async def test_nobody_is_let_in_while_quality_has_given_way():
+    with ModelWorker() as worker:
+        batcher = Batcher(worker, Recorder())
+        batcher.sit(identity(0.1))
+        batcher._ladder.rung = "half"
+        with pytest.raises(BusyError):
+            batcher.admit()
 
 
 async def test_a_device_that_is_gone_is_told_to_all_and_lets_nobody_in():

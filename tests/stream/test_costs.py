@@ -19,11 +19,13 @@ def test_a_batch_is_as_large_as_is_measured_to_be_cheaper(step_ms, rows):
 def test_the_first_caller_is_always_let_in_and_the_next_as_long_as_there_is_time():
     costs = Costs(CPU, row_ms=2.0)
     assert Costs({1: 60.0}, row_ms=2.0).has_room([])
-    assert not costs.has_room([1.0])  # 36 of 40 ms, and 34 may be given away
-    assert costs.has_room([0.2])  # silent: 5.2 + 18
-    assert not costs.has_room([0.2, 0.2, 0.2, 0.2])
-    assert costs.sessions() == 1
-    assert Costs(GPU, row_ms=0.1).sessions() == 97  # 34 / (8 / 32 + 0.1)
+    assert costs.has_room([1.0])  # 18 + 11.6 of 40 ms, and 34 may be given away
+    assert not costs.has_room([1.0, 0.2])  # + 5.2
+    assert costs.has_room([0.2, 0.2, 0.2])
+    assert not costs.has_room([0.2, 0.2, 0.2, 0.2, 0.2])
+    assert costs.sessions() == 2
+    assert Costs({1: 60.0}).sessions() == 1
+    assert Costs(GPU, row_ms=0.11).sessions() == 130  # 34 / (0.6 * 8 / 32 + 0.11)
 
 
 def test_a_machine_that_has_become_slower_lets_in_fewer_and_one_that_recovers_more():

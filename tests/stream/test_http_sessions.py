@@ -225,7 +225,7 @@ class Frail(TintSystem):
 
 async def test_a_face_for_which_there_is_no_memory_is_refused_and_the_others_go_on(tmp_path, caller):
     system, second = Frail(), Caller()
-    async with serving(application(tmp_path, system)) as client:
+    async with serving(application(tmp_path, system, max_sessions=2)) as client:
         await call(client, caller)
         system.error = torch.OutOfMemoryError("CUDA out of memory")
         refused = await client.post("/v1/sessions", json={"sdp": await second.offer(), "type": "offer"})
