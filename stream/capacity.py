@@ -28,6 +28,7 @@ LIMIT_MS: Final = float(FRAME_MS)
 MOST_SESSIONS: Final = 1024
 WARM_UP_FRAMES: Final = 10
 _FRAME_S: Final = FRAME_MS / 1000.0
+_APART_SAMPLES: Final = 4801  # so that not all mouths move alike
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,19 @@ async def largest(holds: Callable[[int], Awaitable[bool]], limit: int) -> int:
 
 async def _try(batcher: Batcher, identities: list[IdentityState], sessions: int, seconds: float) -> Step:
     frames = WARM_UP_FRAMES + round(seconds / _FRAME_S)
+    sound = _speech(sound_end(frames, batcher.system.lookahead_ms[0]))
     begin_s = time.monotonic() + 0.1
     took_ms = await asyncio.gather(
         *(
-            _call(batcher, replace(identities[n % len(identities)]), n, begin_s + n * _FRAME_S / sessions, frames)
+            _call(
+                Face(
+                    Hearing(batcher.system, seed=n), batcher.sit(replace(identities[n % len(identities)])), Vp8Encoder()
+                ),
+                batcher,
+                np.roll(sound, n * _APART_SAMPLES),
+                begin_s + n * _FRAME_S / sessions,
+                frames,
+            )
             for n in range(sessions)
         )
     )
@@ -143,13 +153,10 @@ async def _try(batcher: Batcher, identities: list[IdentityState], sessions: int,
 
 
 async def _call(
-    batcher: Batcher, identity: IdentityState, number: int, begin_s: float, frames: int
+    face: Face, batcher: Batcher, sound: NDArray[np.float32], begin_s: float, frames: int
 ) -> NDArray[np.float64]:
     """One session's frames, [frames]: ms from due to encoded."""
-    seat = batcher.sit(identity)
     lookahead_ms = batcher.system.lookahead_ms[0]
-    face = Face(Hearing(batcher.system, lookahead_ms=lookahead_ms, seed=number), seat, Vp8Encoder())
-    sound = _speech(number, sound_end(frames, lookahead_ms))
     took_ms = np.full(frames, np.inf)
     for frame in range(frames):
         due_s = begin_s + frame * _FRAME_S
@@ -162,13 +169,13 @@ async def _call(
         job = FrameJob(face, due, sound[face.heard_samples : end], Orders(), key=frame == 0, bitrate=0)
         if await batcher.draw(job) is not None:
             took_ms[frame] = 1000.0 * (time.monotonic() - due_s)
-    batcher.leave(seat)
+    batcher.leave(face.seat)
     return took_ms if batcher.rung == "full" else np.full(frames, np.inf)
 
 
-def _speech(seed: int, samples: int) -> NDArray[np.float32]:
+def _speech(samples: int) -> NDArray[np.float32]:
     """Made-up syllables without a pause, [samples], 16 kHz."""
-    sound = np.concatenate([clip.samples for clip in syllable_clips(6, seed)])
+    sound = np.concatenate([clip.samples for clip in syllable_clips(6)])
     down = RATE_HZ // SAMPLE_RATE_HZ
     at_16_khz = sound[: len(sound) // down * down].reshape(-1, down).mean(axis=1).astype(np.float32)
     return np.resize(at_16_khz, samples)

@@ -63,11 +63,13 @@ class Drawn:
     Attributes:
         payloads: Of one RTP frame.
         stamps_s: On the monotonic clock.
-        broken: The model spoiled it: it shows what the one before showed.
+        repeated: It shows what the one before showed.
+        broken: Because the model spoiled it.
     """
 
     payloads: list[bytes]
     stamps_s: dict[str, float]
+    repeated: bool
     broken: bool
 
 
@@ -180,4 +182,4 @@ class FrameJob:
             return None
         payloads, self._stamps_s["convert"] = encoded
         self._stamps_s["encode"] = time.monotonic()
-        return Drawn(payloads, self._stamps_s, brush.broken)
+        return Drawn(payloads, self._stamps_s, brush.frame is None, brush.broken)

@@ -246,7 +246,8 @@ class Session:
                 self._note_broken(drawn.broken)
                 capture_s = self._ear.wall_s(VOICE_SAMPLES * due.frame)
                 drawn.stamps_s["hold"] = max(drawn.stamps_s["encode"], self._voice.face_due_s(capture_s))
-                self._voice.note_face(time.monotonic() - capture_s)
+                if not drawn.repeated:  # the voice must wait for a face that moves
+                    self._voice.note_face(time.monotonic() - capture_s)
                 self._drawn.put_nowait((due, drawn, orders.identity and orders.identity[0]))
 
     async def _show(self) -> None:

@@ -206,37 +206,45 @@ async def test_a_caller_who_is_still_connecting_holds_a_place():
 
 
 class Frail(TintSystem):
-    """Out of memory, or without its device, whenever it is told to be."""
+    """Fails to enrol, and to draw who is in `hurt`, while it has an `error`."""
 
     error = None
 
+    def __init__(self, hurt=lambda identity: True):
+        super().__init__()
+        self.hurt = hurt
+
     def enroll(self, photo, framing="head"):
-        self._suffer()
+        if self.error is not None:
+            raise self.error
         return super().enroll(photo, framing)
 
     def step(self, identities, features, controls, state):
-        self._suffer()
+        if self.error is not None and any(map(self.hurt, identities)):
+            raise self.error
         return super().step(identities, features, controls, state)
 
-    def _suffer(self):
-        if self.error is not None:
-            raise self.error
+
+def dark(identity):
+    return bool(identity.tensors["tint"][0] < 0)  # milo is, ada is not
 
 
 async def test_a_face_for_which_there_is_no_memory_is_refused_and_the_others_go_on(tmp_path, caller):
-    system, second = Frail(), Caller()
+    system, second = Frail(dark), Caller()
     async with serving(application(tmp_path, system, max_sessions=2)) as client:
-        await call(client, caller)
+        await call(client, caller, identity="ada")
         system.error = torch.OutOfMemoryError("CUDA out of memory")
-        refused = await client.post("/v1/sessions", json={"sdp": await second.offer(), "type": "offer"})
+        offer = {"sdp": await second.offer(), "type": "offer", "identity": "milo"}
+        refused = await client.post("/v1/sessions", json=offer)
         upload = await client.post("/v1/identities", files={"photo": ("red.png", photo((250, 10, 10)))})
         for answer in (refused, upload):
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_memory")
             assert int(answer.headers["retry-after"]) > 0
         assert "no memory left for another face" in refused.json()["error"]["message"]
+        seen = len(caller.frames)
+        await caller.until(lambda: len(caller.frames) > seen + 3)
         system.error = None
-        await call(client, second)
-        await second.until(lambda: len(second.frames) > 3)
+        assert (await client.post("/v1/sessions", json=offer)).status_code == 201
     await second.close()
 
 

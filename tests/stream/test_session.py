@@ -321,8 +321,8 @@ async def test_a_spoiled_frame_shows_the_one_before_and_is_counted_and_told():
 async def test_a_session_is_told_when_its_quality_gives_way_and_when_it_is_back():
     async with calls(Loudness(), STILL) as [(caller, session, _)]:
         await caller.until(lambda: len(caller.frames) > 3)
-        for rung in ("half", "still", "full"):
-            session._batcher._ladder.rung = rung
+        for place, rung in ((1, "half"), (2, "still"), (0, "full")):
+            session._batcher._ladder._go(place, time.monotonic())
             await caller.until(lambda rung=rung: session.snapshot()["quality"] == rung)
         await caller.until(lambda: len(caller.said("notice")) == 3)
         told = [(notice["code"], notice["rung"]) for notice in caller.said("notice")]
