@@ -252,7 +252,7 @@ async def test_the_look_ahead_can_be_turned_while_frames_go_on():
         assert session.lookahead_ms == 0
         media = [caller.media_ms(frame) for frame in caller.frames]
         assert media == sorted(set(media))
-        assert [notice["message"] for notice in caller.said("notice")] == [
+        assert [notice["message"] for notice in caller.said("notice") if notice["code"] == "lookahead"] == [
             "look-ahead is 200 ms",
             "look-ahead is 0 ms",
         ]
@@ -313,7 +313,7 @@ async def test_a_spoiled_frame_shows_the_one_before_and_is_counted_and_told():
         replaced, seen = session.snapshot()["replaced"], len(caller.frames)
         await caller.until(lambda: len(caller.frames) > seen + 5)
         assert session.snapshot()["replaced"] in (replaced, replaced + 1)  # one may have been on its way
-        assert [notice["code"] for notice in caller.said("notice")] == ["bad_frame"]
+        assert [notice["code"] for notice in caller.said("notice")].count("bad_frame") == 1
         assert all(frame.rgb[1] == pytest.approx(0.2, abs=0.05) for frame in caller.frames)
         assert_every_frame_is_accounted_for(caller, session)
 
