@@ -30,12 +30,18 @@ class StreamRows:
         self._all.reset(torch.arange(self._size) == row)
 
     def take(self, rows: Sequence[int]) -> StreamState:
-        """The memory of those streams, in that order, as a batch of its own. Each must have been `reset` once."""
+        """The memory of those streams, in that order, as a batch. Each must have been `reset` once.
+
+        A single one is a view: what a batch of one becomes need not be `put`, and is kept even if it fails.
+        """
+        if len(rows) == 1:
+            return _mapped(lambda tensor: tensor[rows[0] : rows[0] + 1], self._all)
         return _mapped(lambda tensor: tensor.index_select(0, torch.tensor(rows, device=tensor.device)), self._all)
 
     def put(self, rows: Sequence[int], state: StreamState) -> None:
         """Keep what a batch that was taken has become."""
-        _copy(rows, state, self._all)
+        if len(rows) > 1:
+            _copy(rows, state, self._all)
 
     def _grow(self, wanted: int) -> None:
         if wanted <= self._size:
