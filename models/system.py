@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,4 +171,25 @@ class System(Protocol):
         Returns:
             Frames, [B, 3, frame_px, frame_px], float32, -1 (black) to 1 (white), sRGB. `state` moves on in place.
         """
+        ...
+
+
+@runtime_checkable
+class Posed(Protocol):
+    """A `System` whose pictures follow from the person and a few numbers alone: what need not be drawn twice.
+
+    Its `step` is `draw` of `pose`.
+    """
+
+    @property
+    def unseen(self) -> Tensor:
+        """How far each number may move before anyone sees it, [M], float32, above 0."""
+        ...
+
+    def pose(self, features: AudioFeatures, controls: ControlBatch, state: StreamState) -> Tensor:
+        """What to draw of each stream's next frame, [B, M], float32. `state` moves on in place."""
+        ...
+
+    def draw(self, identities: list[IdentityState], poses: Tensor) -> Tensor:
+        """Draw each identity in its pose: frames as of `System.step`."""
         ...

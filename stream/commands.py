@@ -68,7 +68,12 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     _engine_options(parser)
     _framing_option(parser, default="head")
     _lookahead_option(parser)
-    parser.add_argument("--max-sessions", type=int, default=4, metavar="N", help="callers at a time (default: 4)")
+    parser.add_argument(
+        "--max-sessions",
+        type=int,
+        metavar="N",
+        help="callers at a time (default: as many as this machine is measured to draw in time)",
+    )
     parser.add_argument(
         "--idle-timeout-s", type=float, default=30.0, metavar="S", help="close a silent connection after (default: 30)"
     )
@@ -334,6 +339,51 @@ def _systems(args: Arguments) -> int:
     return 0
 
 
+# capacity
+
+
+def _capacity_options(parser: argparse.ArgumentParser) -> None:
+    _system_option(parser)
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, metavar="S", help="how long each number of sessions is tried (default: 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="tell the result as JSON, without a progress bar")
+
+
+def _capacity(args: Arguments) -> int:
+    if not args.seconds >= 1:
+        raise UsageError(f"--seconds must be at least 1, got {args.seconds:g}")
+    from tqdm import tqdm
+
+    from models.registry import load_system
+    from stream.capacity import LIMIT_MS, Step, find_capacity
+    from stream.config import PHOTO_SUFFIXES
+    from stream.identities import DEMO_DIR, enroll_file
+
+    system = load_system(args.system)
+    photos = sorted(path for path in DEMO_DIR.glob("*") if path.suffix in PHOTO_SUFFIXES)
+    identities = [enroll_file(system, path) for path in photos]
+    with tqdm(unit="step", disable=args.json) as bar:
+
+        def show(step: Step) -> None:
+            bar.update()
+            bar.set_description(f"{step.sessions} sessions: p99 {step.p99_ms:.0f} ms")
+
+        found = find_capacity(system, identities, args.seconds, show)
+    if args.json:
+        _print_json({"system": system.name, "limit_ms": LIMIT_MS, **found.facts()})
+    else:
+        for step in found.steps:
+            print(
+                f"{step.sessions:>5} sessions: p50 {step.p50_ms:.1f}, p95 {step.p95_ms:.1f}, p99 {step.p99_ms:.1f} ms"
+            )
+        print(
+            f"{found.sessions} sessions of {system.name} that all speak have p99 within {LIMIT_MS:g} ms on this "
+            f"machine, the network left out; `visavis serve` lets in {found.admitted}"
+        )
+    return 0
+
+
 # convert, corpus, train, probe, eval, bench
 
 
@@ -448,6 +498,13 @@ COMMANDS: Final[dict[str, Command]] = {
         "List the systems that can draw a face, and what each needs and obeys.",
         _systems_options,
         _systems,
+    ),
+    "capacity": Command(
+        "find out how many sessions this machine draws in time",
+        "Let more and more callers speak, through the engine that serves them, until their frames come too late. Let "
+        "nothing else run meanwhile.",
+        _capacity_options,
+        _capacity,
     ),
     "convert": Command(
         "read the weights that a system's authors published",

@@ -98,7 +98,8 @@ class ServeConfig:
         weights: Its weights; None takes the bundled ones.
         framing: What the pictures show: the head, or the photo around it too.
         lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
-        max_sessions: Callers at the same time; more are answered 503 with Retry-After.
+        max_sessions: Callers at the same time; more are answered 503 with Retry-After. None: as many as this
+            machine is measured to draw in time.
         idle_timeout_s: A session without a packet for this long is closed.
         data_dir: Uploads and cached features.
         ice_servers: STUN and TURN servers, for the server and for its browsers.
@@ -116,7 +117,7 @@ class ServeConfig:
     weights: Path | None = None
     framing: Framing = "head"
     lookahead_ms: int = 40
-    max_sessions: int = 4
+    max_sessions: int | None = None
     idle_timeout_s: float = 30.0
     data_dir: Path = field(default_factory=default_data_dir)
     ice_servers: tuple[IceServer, ...] = ()
@@ -130,7 +131,7 @@ class ServeConfig:
             raise ValueError(f"--port must be 0 to 65535, got {self.port}")
         _check_lookahead(self.lookahead_ms)
         _check_weights(self.weights)
-        if self.max_sessions < 1:
+        if self.max_sessions is not None and self.max_sessions < 1:
             raise ValueError(f"--max-sessions must be at least 1, got {self.max_sessions}")
         if not self.idle_timeout_s >= 1:
             raise ValueError(f"--idle-timeout-s must be at least 1, got {self.idle_timeout_s}")

@@ -1,123 +1,33 @@
-"""From sound to a frame, without a clock: what the live stage and `visavis render` both run."""
+"""One stream by itself, from sound to pictures: what `visavis render` runs, and the server for its first pictures."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from models.audio import FRONT_ENDS, FeatureStream
-from models.idle import IdleLife
-from models.rig import CONTROLS, clamp
-from models.system import FRAME_MS, AudioFeatures, ControlBatch, IdentityState, System
-from stream.errors import FrontEndError
-from stream.pacing import Pacer, snap, sound_end
-from stream.targets import ControlTargets
-from stream.vad import MouthGate
+from models.system import IdentityState, System
+from stream.hearing import DueFrame, Hearing
+
+__all__ = ["Drive", "DueFrame"]
 
 
-@dataclass(frozen=True)
-class DueFrame:
-    """One frame whose sound is complete, ready for `Drive.draw`.
-
-    Attributes:
-        frame: Its number; its media time is 40 * frame ms.
-        features: For `System.step`, batch of one.
-        controls: For `System.step`, batch of one.
-    """
-
-    frame: int
-    features: AudioFeatures
-    controls: ControlBatch
-
-    @property
-    def pts_ms(self) -> int:
-        return FRAME_MS * self.frame
-
-
-class Drive:
-    """One stream's front end, mouth gate, idle life and motion memory, behind one `push`.
+class Drive(Hearing):
+    """A stream's hearing, and a memory of its own to draw with, behind `push` and `draw`.
 
     Not thread-safe: one thread at a time. However the sound is cut into pushes, the frames are the same.
 
     Attributes:
         identity: Whose face is drawn; may be set between two calls.
-        targets: What the control channel wants.
-        gate: Closes the mouth in silence.
-        heard_samples: How much was pushed so far, at 16 kHz.
     """
 
     def __init__(
         self, system: System, identity: IdentityState, *, lookahead_ms: int = 40, idle: bool = True, seed: int = 0
     ) -> None:
-        """Start in silence at media time 0. `lookahead_ms` snaps to the nearest that the system was trained for.
-
-        Raises:
-            FrontEndError: If the system needs a front end that is not in `models.audio.FRONT_ENDS`.
-        """
-        if system.front_end not in FRONT_ENDS:
-            raise FrontEndError(system.front_end, tuple(FRONT_ENDS))
+        """Start in silence at media time 0. Arguments and errors are those of `Hearing`."""
+        super().__init__(system, lookahead_ms=lookahead_ms, idle=idle, seed=seed)
         self.identity = identity
-        self.targets = ControlTargets()
-        self.gate = MouthGate()
-        self.heard_samples = 0
         self._system = system
         self._state = system.init_state(1)
-        self._features = FeatureStream(FRONT_ENDS[system.front_end]())
-        self._pacer = Pacer(snap(lookahead_ms, system.lookahead_ms))
-        self._idle = IdleLife(seed) if idle else None
-
-    @property
-    def lookahead_ms(self) -> int:
-        """The look-ahead in use; setting it snaps like the constructor."""
-        return self._pacer.lookahead_ms
-
-    @lookahead_ms.setter
-    def lookahead_ms(self, wanted_ms: int) -> None:
-        self._pacer.lookahead_ms = snap(wanted_ms, self._system.lookahead_ms)
-
-    def push(self, samples: NDArray[np.float32]) -> list[DueFrame]:
-        """Hear the next samples ([n], 16 kHz, -1 to 1) and return the frames that they complete, in order.
-
-        A frame is complete once the sound up to `40 * frame + lookahead_ms` was pushed; push zeros at the end of a
-        file to get the last ones.
-        """
-        frames: list[DueFrame] = []
-        done = 0
-        while True:
-            # hear no further than the next frame may, so that cutting the sound differently changes nothing
-            wanted = sound_end(self._pacer.next_frame, self.lookahead_ms) - self.heard_samples
-            part = samples[done : done + max(0, wanted)]
-            done += part.size
-            self._hear(part)
-            due = self._pacer.due(self.heard_samples)
-            frames += [self._frame(number) for number in due]
-            if not due and done == samples.size:
-                return frames
 
     def draw(self, due: DueFrame) -> Tensor:
         """Draw one frame: [1, 3, frame_px, frame_px], float32, -1 to 1. Each frame at most once, in order."""
         with torch.no_grad():
             return self._system.step([self.identity], due.features, due.controls, self._state)
-
-    def _hear(self, samples: NDArray[np.float32]) -> None:
-        self.heard_samples += samples.size
-        self.gate.push(samples)
-        self._features.push(samples)
-
-    def _frame(self, number: int) -> DueFrame:
-        pts_ms = FRAME_MS * number
-        values, lip_gain, intensity = self.targets.at(pts_ms)
-        gate = self.gate.gain(pts_ms)
-        if self._idle is not None:
-            values = clamp(values + self._idle.controls(pts_ms, gate * intensity))
-        window = torch.from_numpy(self._features.frame(number, self.lookahead_ms))
-        features = AudioFeatures(window[None], torch.tensor([float(self.lookahead_ms)]))
-        controls = ControlBatch(values.reshape(1, len(CONTROLS)), torch.tensor([gate * _lips(lip_gain, intensity)]))
-        return DueFrame(number, features, controls)
-
-
-def _lips(lip_gain: float, speech_intensity: float) -> float:
-    """Factor on the lips, 0 to 2; at a speech intensity of 0, a mumble, they still move by half."""
-    return min(2.0, lip_gain * (0.5 + 0.5 * speech_intensity))

@@ -8,6 +8,8 @@ StreamError
 ├── WorkerClosedError   work was given to a model worker that has stopped
 ├── NotReadyError       the system is still being loaded
 ├── BusyError           a limit is reached; `retry_after_s` says when to try again
+├── DeviceFullError     the device has no memory left for another face
+├── DeviceLostError     what the system draws on is gone
 ├── UnknownIdentityError
 ├── UnknownSessionError
 ├── AddressError        the server cannot listen where it was told to
@@ -99,6 +101,27 @@ class BusyError(StreamError, RuntimeError):
 
     def __str__(self) -> str:
         return f"all {self.limit} {self.what} are taken: try again in {self.retry_after_s} s"
+
+
+class DeviceFullError(StreamError, RuntimeError):
+    """The device has no memory left for another face; those that are drawn already go on."""
+
+    retry_after_s = 5
+
+    def __str__(self) -> str:
+        return f"the device has no memory left for another face: try again in {self.retry_after_s} s"
+
+
+class DeviceLostError(StreamError, RuntimeError):
+    """What the system draws on is gone; `reason` is what it said last."""
+
+    retry_after_s = 10
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the device that draws the faces is gone ({self.reason}): the server loads its system anew, call again"
 
 
 class UnknownIdentityError(StreamError, LookupError):

@@ -1,16 +1,21 @@
-"""From a due frame to VP8 payloads, on the model thread."""
+"""From a due frame to VP8 payloads: what the model thread does for one stream before and after its batch."""
 
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.system import FRAME_MS, IdentityState
 from stream.compose import Composer
-from stream.drive import Drive
+from stream.hearing import Hearing
+from stream.ladder import Rung
+from stream.paint import Brush, Seat
 from stream.targets import ControlUpdate
 from stream.vp8 import Vp8Encoder
+
+MAX_UPDATES: Final = 64
 
 
 @dataclass(frozen=True)
@@ -45,67 +50,136 @@ class Orders:
     identity: tuple[str, IdentityState] | None = None
     interrupt: bool = False
 
+    def followed_by(self, then: "Orders") -> "Orders":
+        """These and later ones as one; of too many updates the oldest go."""
+        updates = [*self.updates, *then.updates][-MAX_UPDATES:]
+        return Orders(updates, then.identity or self.identity, self.interrupt or then.interrupt)
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """An encoded frame, and when each of its stages ended (names of `STAGES`)."""
+    """An encoded frame, and when each of its stages ended (names of `STAGES`).
+
+    Attributes:
+        payloads: Of one RTP frame.
+        stamps_s: On the monotonic clock.
+        repeated: It shows what the one before showed.
+        broken: Because the model spoiled it.
+    """
 
     payloads: list[bytes]
     stamps_s: dict[str, float]
+    repeated: bool
+    broken: bool
 
 
 class Face:
-    """One stream's drive, composer and encoder.
+    """One stream's hearing, composer and encoder.
 
-    Its methods but `heard_samples` run on the model thread, one at a time.
+    Its methods run on the model thread, one at a time.
+
+    Attributes:
+        seat: Its place in the batches.
     """
 
-    def __init__(self, drive: Drive, encoder: Vp8Encoder) -> None:
-        self._drive = drive
+    def __init__(self, hearing: Hearing, seat: Seat, encoder: Vp8Encoder) -> None:
+        self.seat = seat
+        self._hearing = hearing
         self._composer = Composer()
         self._encoder = encoder
+        self._picture: NDArray[np.uint8] | None = None
+        self._rests = False
 
     @property
     def heard_samples(self) -> int:
-        """How much sound the drive has heard, at 16 kHz. Read it while no `draw` runs."""
-        return self._drive.heard_samples
+        """How much sound was heard, at 16 kHz. Read it while no frame is drawn."""
+        return self._hearing.heard_samples
 
-    def draw(
-        self, due: DueMark, samples: NDArray[np.float32], orders: Orders, *, key: bool, bitrate: int
-    ) -> Drawn | None:
-        """Draw and encode one frame.
+    def hear(self, due: DueMark, samples: NDArray[np.float32], orders: Orders, rung: Rung) -> Brush | None:
+        """What is to be painted of a frame; None if there is no frame after all.
 
         Args:
             due: Which.
             samples: The sound since the last call, up to `due.sound_end`.
             orders: Obeyed first.
+            rung: What there is time for.
+        """
+        self._obey(orders)
+        self._hearing.lookahead_ms = due.lookahead_ms
+        frames = self._hearing.push(samples)
+        if not frames:
+            return None
+        new = orders.identity is not None or self._picture is None
+        if rung != "still":
+            self._rests = False
+            return Brush(self.seat, frames, new or rung != "half" or frames[-1].frame % 2 == 0)
+        draw, self._rests = new or not self._rests, True
+        return Brush(self.seat, [*frames[:-1], frames[-1].at_rest()], draw)
+
+    def encode(self, brush: Brush, frame: int, *, key: bool, bitrate: int) -> tuple[list[bytes], float] | None:
+        """The payloads that show what was painted, or what was shown before, and when the picture was ready for them.
+
+        Args:
+            brush: As `hear` gave it, painted.
+            frame: Its number.
             key: Make it a key frame.
             bitrate: What the network is believed to carry, bits per second; 0 if not known.
 
         Returns:
-            None if there was no frame to draw.
+            None if there is no picture yet.
         """
-        stamps_s = {"receive": due.ready_s, "queue": time.monotonic()}
-        self._obey(orders)
-        self._drive.lookahead_ms = due.lookahead_ms
-        frames = self._drive.push(samples)
-        if not frames:
+        if brush.frame is not None:
+            self._picture = self._composer.i420(brush.frame, self.seat.identity.canvas)
+        if self._picture is None:
             return None
-        stamps_s["features"] = time.monotonic()
-        rgb = self._drive.draw(frames[-1])
-        stamps_s["render"] = time.monotonic()
-        i420 = self._composer.i420(rgb, self._drive.identity.canvas)
-        stamps_s["convert"] = time.monotonic()
+        converted_s = time.monotonic()
         if bitrate:
             self._encoder.target_bitrate = bitrate
-        payloads = self._encoder.encode(i420, due.frame, key=key)
-        stamps_s["encode"] = time.monotonic()
-        return Drawn(payloads, stamps_s)
+        return self._encoder.encode(self._picture, frame, key=key), converted_s
 
     def _obey(self, orders: Orders) -> None:
         for update in orders.updates:
-            self._drive.targets.update(update)
+            self._hearing.targets.update(update)
         if orders.identity is not None:
-            self._drive.identity = orders.identity[1]
+            self.seat.identity = orders.identity[1]
         if orders.interrupt:
-            self._drive.gate.interrupt()
+            self._hearing.gate.interrupt()
+
+
+class FrameJob:
+    """One frame on its way through the model thread: a `Job` of `stream.batch`."""
+
+    def __init__(
+        self, face: Face, due: DueMark, samples: NDArray[np.float32], orders: Orders, *, key: bool, bitrate: int
+    ) -> None:
+        """Arguments as those of `Face.hear` and `Face.encode`."""
+        self._face, self._due, self._samples, self._orders = face, due, samples, orders
+        self._key, self._bitrate = key, bitrate
+        self._stamps_s = {"receive": due.ready_s}
+
+    @property
+    def seat(self) -> Seat:
+        """Whose it is."""
+        return self._face.seat
+
+    @property
+    def deadline_s(self) -> float:
+        """When the next frame is due."""
+        return self._due.deadline_s
+
+    def hear(self, rung: Rung) -> Brush | None:
+        """See `Face.hear`."""
+        self._stamps_s["queue"] = time.monotonic()
+        brush = self._face.hear(self._due, self._samples, self._orders, rung)
+        self._stamps_s["features"] = time.monotonic()
+        return brush
+
+    def finish(self, brush: Brush) -> Drawn | None:
+        """See `Face.encode`."""
+        self._stamps_s["render"] = time.monotonic()
+        encoded = self._face.encode(brush, self._due.frame, key=self._key, bitrate=self._bitrate)
+        if encoded is None:
+            return None
+        payloads, self._stamps_s["convert"] = encoded
+        self._stamps_s["encode"] = time.monotonic()
+        return Drawn(payloads, self._stamps_s, brush.frame is None, brush.broken)

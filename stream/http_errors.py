@@ -10,7 +10,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from models.errors import PhotoError
-from stream.errors import BusyError, NotReadyError, OfferError, UnknownIdentityError, UnknownSessionError
+from stream.errors import (
+    BusyError,
+    DeviceFullError,
+    DeviceLostError,
+    NotReadyError,
+    OfferError,
+    UnknownIdentityError,
+    UnknownSessionError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +37,10 @@ def code_of(error: Exception) -> str:
             return error.reason
         case BusyError():
             return "busy"
+        case DeviceFullError():
+            return "no_memory"
+        case DeviceLostError():
+            return "device_lost"
         case NotReadyError():
             return "not_ready"
         case UnknownIdentityError():
@@ -45,7 +57,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _unusable)
     for kind in (UnknownIdentityError, UnknownSessionError):
         app.add_exception_handler(kind, _unknown)
-    for kind in (BusyError, NotReadyError):
+    for kind in (BusyError, DeviceFullError, DeviceLostError, NotReadyError):
         app.add_exception_handler(kind, _later)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http)
@@ -61,7 +73,7 @@ async def _unknown(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _later(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, BusyError | NotReadyError)
+    assert isinstance(error, BusyError | DeviceFullError | DeviceLostError | NotReadyError)
     return error_json(503, code_of(error), str(error), {"Retry-After": str(error.retry_after_s)})
 
 

@@ -19,6 +19,7 @@ from typing import Final, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
@@ -30,7 +31,7 @@ from models.system import FRAME_MS, SAMPLE_RATE_HZ, IdentityState, System
 from stream.compose import to_pixels
 from stream.config import PHOTO_SUFFIXES
 from stream.drive import Drive
-from stream.errors import BusyError, UnknownIdentityError
+from stream.errors import BusyError, DeviceFullError, UnknownIdentityError
 from stream.worker import ModelWorker
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class IdentityStore:
             UnknownIdentityError: If nobody has this id.
             PhotoError: If a stored photo suits this system no more.
             BusyError: If too many enrolments wait already.
+            DeviceFullError: If there is no memory to enrol.
         """
         identity = self.find(identity_id)
         key = self._key(identity.digest)
@@ -155,7 +157,6 @@ class IdentityStore:
             return await asyncio.to_thread(path.read_bytes)
         state = await self.features(identity_id)
         frame = await self._worker.run(partial(draw_at_rest, self._system, state))
-        assert frame is not None  # no deadline was set
         data = await asyncio.to_thread(_to_jpeg, frame)
         await asyncio.to_thread(_write, path, data)
         return data
@@ -172,6 +173,7 @@ class IdentityStore:
         Raises:
             PhotoError: If the photo cannot be used.
             BusyError: If too many enrolments wait already.
+            DeviceFullError: If there is no memory to enrol.
         """
         digest = hashlib.sha256(data).hexdigest()
         identity_id = f"u-{digest[:16]}"
@@ -212,7 +214,10 @@ class IdentityStore:
 
     def _decode_and_enroll(self, data: bytes) -> tuple[IdentityState, Photo]:
         photo = self._decode(data)
-        return self._system.enroll(photo, self._framing), photo
+        try:
+            return self._system.enroll(photo, self._framing), photo
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise DeviceFullError from error
 
     def _key(self, digest: str) -> str:
         return f"{digest[:32]}-{self._framing}-{self._system.name}-{self._system.identity_version}"

@@ -6,6 +6,7 @@ nothing (mute, DTX, loss, not yet started) is thereby concealed in real time, an
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,9 +74,26 @@ class JitterBuffer:
         moved: How often the source was given a new place on the clock (start, new source, slower path).
     """
 
-    def __init__(self, now_s: float, *, min_delay_ms: float = 20.0, max_delay_ms: float = 120.0) -> None:
+    def __init__(
+        self,
+        now_s: float,
+        *,
+        min_delay_ms: float = 20.0,
+        max_delay_ms: float = 120.0,
+        place: Callable[[RtpAudio, tuple[int, int]], int] | None = None,
+    ) -> None:
+        """Begin at position 0.
+
+        Args:
+            now_s: The time, on the clock of `RtpAudio.arrival_s`.
+            min_delay_ms: A missing packet is waited for at least so long.
+            max_delay_ms: And at most so long.
+            place: Asked for each new source with its first packet: which of two positions, 20 ms apart, it is to have
+                (0 or 1); the first if not given.
+        """
         self.received = self.late = self.concealed = self.moved = 0
         self._min_s, self._max_s = min_delay_ms / 1000.0, max_delay_ms / 1000.0
+        self._place = place
         self._clock = RtpClock()
         self._next = 0
         self._waiting: dict[int, RtpAudio] = {}
@@ -176,7 +194,9 @@ class JitterBuffer:
 
     def _move(self, packet: RtpAudio) -> int:
         """Put this packet where the sound so far ends, rounded up to the grid; what is left to it is silent at once."""
-        position = -(-self._next // GRID_SAMPLES) * GRID_SAMPLES
+        nearest = -(-self._next // GRID_SAMPLES) * GRID_SAMPLES
+        offered = nearest, nearest + GRID_SAMPLES
+        position = offered[self._place(packet, offered) if self._place else 0]
         self._waiting.clear()
         self._clock.anchor(packet.timestamp, position)
         self._base_s = self._older_s = self._newer_s = packet.arrival_s - position / OPUS_HZ

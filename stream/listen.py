@@ -1,5 +1,6 @@
 """From RTP packets to an unbroken line of 16 kHz sound. No asyncio: the session says when."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,8 +41,10 @@ class Ear:
         last_packet_s: When the newest packet came.
     """
 
-    def __init__(self, now_s: float) -> None:
-        self.jitter = JitterBuffer(now_s)
+    def __init__(self, now_s: float, place: Callable[[RtpAudio, tuple[int, int]], int] | None = None) -> None:
+        """Begin in silence. `place` as for `JitterBuffer`."""
+        self._place = place
+        self.jitter = JitterBuffer(now_s, place=place)
         self.ring = AudioRing(RING_SAMPLES)
         self.last_packet_s = now_s
         self._opus = OpusVoice()
@@ -56,7 +59,7 @@ class Ear:
 
     def start(self, now_s: float) -> None:
         """Let media time 0 be now, and forget the packets that came before. Call before the first `listen`."""
-        self.jitter = JitterBuffer(now_s)
+        self.jitter = JitterBuffer(now_s, place=self._place)
 
     def wall_s(self, position: float) -> float:
         """When the sound at a 48 kHz position comes by the fastest path, on the monotonic clock."""

@@ -46,6 +46,11 @@ class Metrics:
         self._expired = Gauge(
             "visavis_expired_steps", "Model steps dropped because they were late already", registry=self._registry
         )
+        self._broken = Gauge(
+            "visavis_broken_frames",
+            "Frames that the model spoiled and the one before replaced",
+            registry=self._registry,
+        )
         for stage in STAGES:
             self._stage_s.labels(stage)
         for outcome in _OUTCOMES:
@@ -69,10 +74,11 @@ class Metrics:
         else:
             self._enrolments.labels(error.reason if isinstance(error, PhotoError) else "failed").inc()
 
-    def watch(self, sessions: Callable[[], int], expired: Callable[[], int]) -> None:
+    def watch(self, sessions: Callable[[], int], expired: Callable[[], int], broken: Callable[[], int]) -> None:
         """Ask these at every scrape."""
         self._sessions.set_function(sessions)
         self._expired.set_function(expired)
+        self._broken.set_function(broken)
 
     def text(self) -> bytes:
         """The page that Prometheus reads."""

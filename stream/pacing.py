@@ -4,11 +4,14 @@ Frame f shows media time 40 f ms and is complete once the sound up to 40 f + loo
 is therefore the rate of the sound, which never stops: where no packet comes the jitter buffer conceals in real time.
 """
 
-from typing import Final
+from collections.abc import Hashable, Sequence
+from typing import Final, Generic, TypeVar
 
 from models.system import FRAME_MS, SAMPLE_RATE_HZ
 
 SAMPLES_PER_MS: Final = SAMPLE_RATE_HZ // 1000
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Pacer:
@@ -36,6 +39,44 @@ def sound_end(frame: int, lookahead_ms: int) -> int:
     return SAMPLES_PER_MS * (FRAME_MS * frame + lookahead_ms)
 
 
+def frame_wait_s(end_48k: int, packet_48k: int, lookahead_ms: int) -> float:
+    """How long after a packet another one completes the sound of a frame, 0 if it does so itself.
+
+    Args:
+        end_48k: Where the packet ends, in 48 kHz samples.
+        packet_48k: The length of each packet.
+        lookahead_ms: Of the frames.
+    """
+    frame_48k = 48 * FRAME_MS
+    missing = (48 * lookahead_ms - end_48k) % frame_48k
+    return -(-missing // packet_48k) * packet_48k / 48_000
+
+
 def snap(wanted_ms: int, offered_ms: tuple[int, ...]) -> int:
     """The look-ahead nearest to `wanted_ms` that a system was trained for; the shorter of two as near."""
     return min(offered_ms, key=lambda offer: (abs(offer - wanted_ms), offer))
+
+
+class Phases(Generic[K]):
+    """When in each period the members of a crowd come, so that a new one can come when the others do not."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._phases_s: dict[K, float] = {}
+
+    def note(self, who: K, at_s: float) -> None:
+        """A member came."""
+        self._phases_s[who] = at_s % self._period_s
+
+    def forget(self, who: K) -> None:
+        """A member comes no more."""
+        self._phases_s.pop(who, None)
+
+    def roomiest(self, times_s: Sequence[float], who: K) -> int:
+        """Which of the times at which `who` could come lies farthest from all others; the first of those as far."""
+        others_s = [phase_s for other, phase_s in self._phases_s.items() if other != who]
+        return max(range(len(times_s)), key=lambda n: min((self._apart_s(times_s[n], o) for o in others_s), default=0))
+
+    def _apart_s(self, one_s: float, other_s: float) -> float:
+        gap_s = (one_s - other_s) % self._period_s
+        return min(gap_s, self._period_s - gap_s)

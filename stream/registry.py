@@ -23,7 +23,8 @@ class SessionRegistry:
         opened: Callers who were let in since the server began.
     """
 
-    def __init__(self, max_sessions: int) -> None:
+    def __init__(self, max_sessions: int | None) -> None:
+        """Begin empty; `max_sessions` None lets `make` alone decide who is refused."""
         self.refused = 0
         self.opened = 0
         self._max_sessions = max_sessions
@@ -43,7 +44,7 @@ class SessionRegistry:
         Raises:
             BusyError: If all places are taken, those of callers who are just connecting included.
         """
-        if len(self._sessions) + self._opening >= self._max_sessions:
+        if self._max_sessions is not None and len(self._sessions) + self._opening >= self._max_sessions:
             self.refused += 1
             raise BusyError("sessions", self._max_sessions, RETRY_AFTER_S)
         self._opening += 1

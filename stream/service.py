@@ -8,14 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import numpy as np
-
-from models.system import SAMPLE_RATE_HZ, IdentityState, System
+from models.system import System
+from stream.batch import Batcher
 from stream.config import ServeConfig
-from stream.drive import Drive
-from stream.errors import NotReadyError
+from stream.costs import Costs
+from stream.errors import DeviceLostError, NotReadyError
 from stream.http_errors import code_of
 from stream.identities import IdentityStore
+from stream.measure import measure_costs
 from stream.metrics import Metrics
 from stream.registry import SessionRegistry
 from stream.session import Session
@@ -24,7 +24,8 @@ from stream.worker import ModelWorker
 
 logger = logging.getLogger(__name__)
 
-WARM_UP_S: Final = 0.5  # of silence, drawn before anyone calls: first frames are slow ones
+LOOK_EVERY_S: Final = 1.0
+RELOAD_S: Final = 5.0
 
 
 class Service:
@@ -54,10 +55,15 @@ class Service:
         self._worker = ModelWorker()
         self._system: System | None = None
         self._store: IdentityStore | None = None
+        self._batcher: Batcher | None = None
         self._ready = False
         self._settled = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.metrics.watch(lambda: len(self.registry), lambda: self._worker.expired)
+        self.metrics.watch(
+            lambda: len(self.registry),
+            lambda: self._batcher.expired if self._batcher else 0,
+            lambda: self._batcher.broken if self._batcher else 0,
+        )
 
     @property
     def ready(self) -> bool:
@@ -89,7 +95,7 @@ class Service:
     def start(self) -> None:
         """Begin to load in the background; `ready` turns true at the end."""
         self._worker.__enter__()
-        self._tasks.append(asyncio.create_task(self._load(), name="load"))
+        self._tasks.append(asyncio.create_task(self._live(), name="live"))
 
     async def loaded(self) -> None:
         """Wait until the server is ready, or has failed to load."""
@@ -109,25 +115,28 @@ class Service:
 
         Raises:
             NotReadyError: If the system is still being loaded.
-            BusyError: If all places are taken.
+            BusyError: If all places are taken, or one more face could not be drawn in time.
+            DeviceFullError: If there is no memory for one more face.
             UnknownIdentityError: If nobody has this id, or there is nobody at all.
             OfferError: If the offer cannot become a session.
         """
-        system, store = self.system, self.store
+        store, batcher = self.store, self._batcher
+        assert batcher is not None  # there is a store, so there is a system
         if identity_id is None:
             identity_id = next((identity.id for identity in store.all()), "")
         store.find(identity_id)
 
         async def make() -> Session:
+            batcher.admit()
             identity = await store.features(identity_id)
+            await batcher.rehearse(identity)
             session = await Session.open(
                 sdp,
                 kind,
                 identity_id,
                 identity,
                 options,
-                self._worker,
-                system,
+                batcher,
                 store.features,
                 self.config.ice_servers,
                 self.config.idle_timeout_s,
@@ -143,48 +152,66 @@ class Service:
         self.metrics.on_offer("opened")
         return session
 
-    async def _load(self) -> None:
-        started_s = time.monotonic()
+    async def _live(self) -> None:
         try:
-            system = await self._worker.run(self._make_system)
-            assert system is not None  # no deadline was set
-            self._system = system
-            make_store = partial(self._make_store, on_enrolled=self.metrics.on_enrolled)
-            store = await self._worker.run_aside(
-                partial(make_store, self.config.data_dir, self._worker, system, self.config.framing)
-            )
-            self._store = store
-            await self._warm_up(system, store)
+            await self._load()
         except Exception as error:  # the edge: told by /readyz, and by the command's exit code
             logger.error("loading system %s failed: %s", self.config.system, error)
             self.failure = error
-            self._settled.set()
             if self._on_failure is not None:
                 self._on_failure()
             return
+        finally:
+            self._settled.set()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._batcher is not None and self._batcher.lost is not None:
+                await self._reload(self._batcher.lost)
+
+    async def _load(self) -> None:
+        started_s = time.monotonic()
+        system = await self._worker.run(self._make_system)
+        make_store = partial(self._make_store, on_enrolled=self.metrics.on_enrolled)
+        store = await self._worker.run_aside(
+            partial(make_store, self.config.data_dir, self._worker, system, self.config.framing)
+        )
+        costs = await self._warm_up(system, store)
+        # who says how many are let in knows better than what was measured
+        told = self.config.max_sessions is not None
+        self._batcher = Batcher(self._worker, system, costs, open_door=told)
+        self._system, self._store = system, store
         gc.collect()
         gc.freeze()  # what lives as long as the server is never searched again: that takes longer than a picture may
         self._ready = True
-        self._settled.set()
         logger.info("ready after %.1f s, system %s", time.monotonic() - started_s, system.name)
         self._tasks.append(asyncio.create_task(self._enroll_demos(store), name="enroll-demos"))
 
-    async def _warm_up(self, system: System, store: IdentityStore) -> None:
+    async def _reload(self, lost: DeviceLostError) -> None:
+        """Load the system again after its device has gone. Its sessions have ended by themselves, with that reason."""
+        self._ready = False
+        logger.error("%s", lost)
+        while not self._ready:
+            try:
+                await self._load()
+            except Exception as error:  # the device may come back
+                logger.error("loading system %s again failed, again in %g s: %s", self.config.system, RELOAD_S, error)
+                await asyncio.sleep(RELOAD_S)
+
+    async def _warm_up(self, system: System, store: IdentityStore) -> Costs:
         first = next(iter(store.all()), None)
         if first is None:
             logger.warning("nobody is enrolled: upload a photo to begin")
-            return
+            return Costs()
         await store.picture(first.id)
-        await self._worker.run(partial(_draw_silence, system, await store.features(first.id)))
+        costs = await self._worker.run(partial(measure_costs, system, await store.features(first.id)))
+        logger.info(
+            "a frame takes %.1f ms, up to %d at a time: time for %d callers",
+            *(costs.draw_ms + costs.row_ms, costs.rows, costs.sessions()),
+        )
+        return costs
 
     async def _enroll_demos(self, store: IdentityStore) -> None:
         try:
             await store.enroll_all()
         except Exception as error:  # the edge of a task that nobody waits for; sessions do without it
             logger.error("not all demo identities could be enrolled: %s", error)
-
-
-def _draw_silence(system: System, identity: IdentityState) -> None:
-    drive = Drive(system, identity)
-    for due in drive.push(np.zeros(int(WARM_UP_S * SAMPLE_RATE_HZ), np.float32)):
-        drive.draw(due)

@@ -5,34 +5,26 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from contextlib import AsyncExitStack
 from typing import Final
-
-from aiortc import RTCDataChannel
 
 from models.errors import ModelError
 from models.rig import INDEX
-from models.system import FRAME_MS, IdentityState, System
+from models.system import FRAME_MS, IdentityState
 from stream.alarm import Alarm
+from stream.batch import Batcher
 from stream.channel import LatestChannel
-from stream.control import (
-    LABEL,
-    AvOffset,
-    Interrupt,
-    Message,
-    Ping,
-    SetLookahead,
-    SwapIdentity,
-    pack,
-    parse,
-)
-from stream.drive import Drive
-from stream.errors import MessageError, StreamError
-from stream.face import Drawn, DueMark, Face, Orders
+from stream.control import AvOffset, Interrupt, Message, Ping, SetLookahead, SwapIdentity
+from stream.control_line import ControlLine
+from stream.errors import StreamError
+from stream.face import MAX_UPDATES, Drawn, DueMark, Face, FrameJob, Orders
+from stream.hearing import Hearing
 from stream.jitter import RtpAudio
+from stream.ladder import TOLD, Rung
 from stream.listen import Ear
 from stream.negotiate import Peer, answer
-from stream.pacing import Pacer, snap, sound_end
+from stream.pacing import Pacer, frame_wait_s, snap, sound_end
+from stream.paint import Seat
 from stream.receive import datagrams_received, tap_audio
 from stream.send import RtpOut
 from stream.stats import SessionStats, stage_spans_ms
@@ -40,7 +32,6 @@ from stream.targets import LIP_GAIN, ControlUpdate
 from stream.types import JSON, FrameReport, IceServer, Outcome, SessionOptions
 from stream.voice import VoiceLine
 from stream.vp8 import Vp8Encoder
-from stream.worker import ModelWorker
 
 __all__ = ["Session", "SessionOptions"]
 
@@ -56,8 +47,6 @@ STALL_S: Final = 0.005
 USUAL_WORK_S: Final = 0.02
 USUAL_TRIM_S: Final = -0.03
 """Browsers hold a voice some 30 ms longer than a picture; each then reports what it really is."""
-MAX_UPDATES: Final = 64
-MAX_BUFFERED_BYTES: Final = 1 << 20
 
 
 class Session:
@@ -76,14 +65,15 @@ class Session:
         self,
         peer: Peer,
         identity_id: str,
-        identity: IdentityState,
+        seat: Seat,
         options: SessionOptions,
-        worker: ModelWorker,
-        system: System,
+        batcher: Batcher,
         resolve_identity: Callable[[str], Awaitable[IdentityState]],
         max_idle_s: float,
     ) -> None:
         """Use `Session.open`."""
+        system = batcher.system
+        hearing = Hearing(system, lookahead_ms=options.lookahead_ms, idle=options.idle, seed=options.seed)
         self.id = secrets.token_urlsafe(12)
         self.answer_sdp = peer.answer_sdp
         self.lookahead_ms = snap(options.lookahead_ms, system.lookahead_ms)
@@ -91,26 +81,27 @@ class Session:
         self.state = "connecting"
         self.on_frame: Callable[[FrameReport], None] | None = None
         self._connection, self._microphone = peer.connection, peer.microphone
-        self._system, self._worker = system, worker
+        self._system, self._batcher = system, batcher
         self._resolve_identity = resolve_identity
         self._max_idle_s, self._vanished_s = max_idle_s, min(VANISHED_S, max_idle_s)
-        drive = Drive(system, identity, lookahead_ms=self.lookahead_ms, idle=options.idle, seed=options.seed)
-        self._face = Face(drive, Vp8Encoder())
+        self._face = Face(hearing, seat, Vp8Encoder())
+        self._rung: Rung = "full"
+        self._broken, self._replaced = False, 0
         self._face_out = RtpOut(peer.face, low_delay=True)
         self._voice_out = None if peer.voice is None else RtpOut(peer.voice, low_delay=False)
         self._voice = VoiceLine(self.lookahead_ms / 1000.0 + USUAL_WORK_S, trim_s=USUAL_TRIM_S)
-        self._ear = Ear(time.monotonic())
+        self._ear = Ear(time.monotonic(), self._choose_place)
         self._pacer = Pacer(self.lookahead_ms)
         self._stats = SessionStats()
         self._orders = Orders()
         self._due: DueMark | None = None
         self._drawn: asyncio.Queue[tuple[DueMark, Drawn, str | None]] = asyncio.Queue()
         self._swaps: LatestChannel[str] = LatestChannel(4)
-        self._control: RTCDataChannel | None = None
+        self._line = ControlLine(self._hello, self._obey)
         self._packet_came, self._frame_due, self._voice_came = Alarm(), Alarm(), Alarm()
         self._gone = asyncio.Event()
         tap_audio(peer.microphone, self._take_packet)
-        self._connection.on("datachannel", self._open_control)
+        self._connection.on("datachannel", self._line.open)
         self._connection.on("connectionstatechange", self._note_connection)
 
     @classmethod
@@ -121,8 +112,7 @@ class Session:
         identity_id: str,
         identity: IdentityState,
         options: SessionOptions,
-        worker: ModelWorker,
-        system: System,
+        batcher: Batcher,
         resolve_identity: Callable[[str], Awaitable[IdentityState]],
         ice_servers: Sequence[IceServer] = (),
         max_idle_s: float = MAX_IDLE_S,
@@ -135,23 +125,26 @@ class Session:
             identity_id: Name of the first face.
             identity: Its features.
             options: What the client chose.
-            worker: The model thread, open.
-            system: Draws the face.
+            batcher: Draws the face.
             resolve_identity: Gives the features for an id when the client swaps faces; its `StreamError`s and
                 `ModelError`s are told to the client and change nothing.
             ice_servers: STUN and TURN; none by default.
             max_idle_s: The session closes itself after so long without an RTP packet.
 
         Raises:
+            BusyError: If one more face could not be drawn in time.
+            DeviceLostError: If nothing can be drawn any more.
             OfferError: If the offer is not SDP, has no audio to receive, wants no video, or has no common codec.
             FrontEndError: If nobody here computes what the system listens to.
         """
-        peer = await answer(offer_sdp, offer_type, ice_servers, want_voice=options.voice)
-        try:
-            return cls(peer, identity_id, identity, options, worker, system, resolve_identity, max_idle_s)
-        except BaseException:
-            await peer.connection.close()
-            raise
+        seat = batcher.sit(identity)
+        async with AsyncExitStack() as undo:
+            undo.callback(batcher.leave, seat)
+            peer = await answer(offer_sdp, offer_type, ice_servers, want_voice=options.voice)
+            undo.push_async_callback(peer.connection.close)
+            session = cls(peer, identity_id, seat, options, batcher, resolve_identity, max_idle_s)
+            undo.pop_all()
+            return session
 
     async def run(self) -> None:
         """Serve the peer until it goes, falls silent for `max_idle_s` or `close` is called. Call it once."""
@@ -168,6 +161,7 @@ class Session:
             await self.close("internal error")
         finally:
             await self.close("cancelled")
+            self._batcher.leave(self._face.seat)
             await self._connection.close()
             logger.info("session %s: %s, %d frames dropped", self.id, self.state, self._stats.dropped)
 
@@ -180,8 +174,9 @@ class Session:
     def snapshot(self) -> dict[str, JSON]:
         """What `GET /v1/sessions/{id}` shows.
 
-        Keys: id, state, system, identity, lookahead_ms, pts_ms, fps, sent, late, dropped, stages {name: {p50, p95,
-        p99}} in ms, audio {received, lost, late, concealed, delay_ms}, voice_delay_ms (None without a voice).
+        Keys: id, state, system, identity, quality (a `Rung`), lookahead_ms, pts_ms, fps, sent, late, dropped, replaced
+        (spoiled by the model, shown as the one before), stages {name: {p50, p95, p99}} in ms, audio {received, lost,
+        late, concealed, delay_ms}, voice_delay_ms (None without a voice).
         """
         jitter = self._ear.jitter
         return {
@@ -189,12 +184,14 @@ class Session:
             "state": self.state,
             "system": self._system.name,
             "identity": self.identity_id,
+            "quality": self._rung,
             "lookahead_ms": self.lookahead_ms,
             "pts_ms": self._ear.heard_ms,
             "fps": round(self._stats.fps, 2),
             "sent": self._stats.sent,
             "late": self._stats.late,
             "dropped": self._stats.dropped,
+            "replaced": self._replaced,
             "stages": self._stats.stages(),
             "audio": {
                 "received": jitter.received,
@@ -221,7 +218,7 @@ class Session:
                 if frames:
                     self._mark_due(frames, heard.received_s)
                 for onset_ms in heard.onsets_ms:
-                    self._tell({"t": "onset", "pts_ms": onset_ms})
+                    self._line.tell({"t": "onset", "pts_ms": onset_ms})
             await self._packet_came.wait(self._ear.jitter.deadline_s)
 
     async def _render(self) -> None:
@@ -233,16 +230,24 @@ class Session:
             orders, self._orders = self._orders, Orders()
             samples = self._ear.ring.read(self._face.heard_samples, due.sound_end)
             key = self._face_out.take_key_request()
-            draw = partial(self._face.draw, due, samples, orders, key=key, bitrate=self._face_out.believed_bitrate)
-            drawn = await self._worker.run(draw, deadline_s=due.deadline_s)
+            bitrate = self._face_out.believed_bitrate
+            try:
+                drawn = await self._batcher.draw(FrameJob(self._face, due, samples, orders, key=key, bitrate=bitrate))
+            except StreamError as error:  # no memory, or no device: nothing of this session's own making
+                self._line.tell({"t": "error", "code": "device", "message": str(error)})
+                await self.close(str(error))
+                return
+            self._tell_rung()
             if drawn is None:
-                self._orders = _joined(orders, self._orders)
+                self._orders = orders.followed_by(self._orders)
                 self._face_out.want_key(key)
                 self._report(due.frame, "dropped", {})
             else:
+                self._note_broken(drawn.broken)
                 capture_s = self._ear.wall_s(VOICE_SAMPLES * due.frame)
                 drawn.stamps_s["hold"] = max(drawn.stamps_s["encode"], self._voice.face_due_s(capture_s))
-                self._voice.note_face(time.monotonic() - capture_s)
+                if not drawn.repeated:  # the voice must wait for a face that moves
+                    self._voice.note_face(time.monotonic() - capture_s)
                 self._drawn.put_nowait((due, drawn, orders.identity and orders.identity[0]))
 
     async def _show(self) -> None:
@@ -252,7 +257,7 @@ class Session:
             await self._send_frame(due, drawn)
             if identity_id is not None:
                 self.identity_id = identity_id
-                self._tell({"t": "identity", "id": identity_id})
+                self._line.tell({"t": "identity", "id": identity_id})
 
     async def _speak(self) -> None:
         wall_s = self._ear.wall_s
@@ -274,7 +279,7 @@ class Session:
             try:
                 self._orders.identity = (identity_id, await self._resolve_identity(identity_id))
             except (StreamError, ModelError) as error:
-                self._tell({"t": "error", "code": "identity", "message": str(error)})
+                self._line.tell({"t": "error", "code": "identity", "message": str(error)})
 
     async def _watch(self) -> None:
         datagrams, alive_s = 0, time.monotonic()
@@ -288,8 +293,8 @@ class Session:
             elif self.state == "live" and now_s - alive_s > self._vanished_s:
                 await self.close("the peer has vanished")
             self._stats.tick(now_s)
-            if self._control is not None and self._control.bufferedAmount < MAX_BUFFERED_BYTES:
-                self._tell({"t": "stats", **self.snapshot()})
+            if self._line.flows:
+                self._line.tell({"t": "stats", **self.snapshot()})
 
     # what the stages share
 
@@ -304,13 +309,32 @@ class Session:
 
     def _mark_due(self, frames: range, received_s: float) -> None:
         # only the newest is drawn: late frames are dropped, never queued
-        skipped = [*([] if self._due is None else [self._due.frame]), *frames[:-1]]
+        skipped = [*frames[:-1]]
+        if self._due is not None:
+            skipped.insert(0, self._due.frame)
+            self._batcher.note_missed()
         newest, lookahead_ms = frames[-1], self._pacer.lookahead_ms
         end = sound_end(newest, lookahead_ms)
         self._due = DueMark(newest, lookahead_ms, end, received_s, time.monotonic())
         self._frame_due.ring()
         for frame in skipped:
             self._report(frame, "dropped", {})
+
+    def _choose_place(self, packet: RtpAudio, offered: tuple[int, int]) -> int:
+        waits_s = [frame_wait_s(position + packet.samples, packet.samples, self.lookahead_ms) for position in offered]
+        return self._batcher.phases.roomiest([packet.arrival_s + wait_s for wait_s in waits_s], self._face.seat)
+
+    def _tell_rung(self) -> None:
+        if self._rung != self._batcher.rung:
+            self._rung = self._batcher.rung
+            self._line.tell({"t": "notice", "code": "quality", "rung": self._rung, "message": TOLD[self._rung]})
+
+    def _note_broken(self, broken: bool) -> None:
+        if broken and not self._broken:
+            text = "the model has spoiled a picture: the last good one stays until the next"
+            self._line.tell({"t": "notice", "code": "bad_frame", "message": text})
+        self._broken = broken
+        self._replaced += broken
 
     async def _send_frame(self, due: DueMark, drawn: Drawn) -> None:
         capture_s = self._ear.wall_s(VOICE_SAMPLES * due.frame)
@@ -335,34 +359,17 @@ class Session:
         if self._connection.connectionState in ("failed", "closed"):
             await self.close("the peer has gone")
 
-    def _open_control(self, channel: RTCDataChannel) -> None:
-        if channel.label != LABEL or self._control is not None:
-            return
-        self._control = channel
-        channel.on("message", self._take_message)
-        names = sorted(self._system.controls)
-        self._tell(
-            {
-                "t": "hello",
-                "session": self.id,
-                "system": self._system.name,
-                "identity": self.identity_id,
-                "lookahead_ms": self.lookahead_ms,
-                "controls": [*names, LIP_GAIN],
-                "video_rtp_origin": self._face_out.origin,
-                "audio_rtp_origin": 0 if self._voice_out is None else self._voice_out.origin,
-            }
-        )
-
-    def _tell(self, message: dict[str, JSON]) -> None:
-        if self._control is not None and self._control.readyState == "open":
-            self._control.send(pack(message))
-
-    def _take_message(self, data: object) -> None:
-        try:
-            self._obey(parse(data))
-        except MessageError as error:
-            self._tell({"t": "error", "code": "bad_message", "message": str(error)})
+    def _hello(self) -> dict[str, JSON]:
+        return {
+            "t": "hello",
+            "session": self.id,
+            "system": self._system.name,
+            "identity": self.identity_id,
+            "lookahead_ms": self.lookahead_ms,
+            "controls": [*sorted(self._system.controls), LIP_GAIN],
+            "video_rtp_origin": self._face_out.origin,
+            "audio_rtp_origin": 0 if self._voice_out is None else self._voice_out.origin,
+        }
 
     def _obey(self, message: Message) -> None:
         match message:
@@ -375,23 +382,19 @@ class Session:
                 self._voice.clear()
             case SetLookahead(wanted_ms):
                 self.lookahead_ms = self._pacer.lookahead_ms = snap(round(wanted_ms), self._system.lookahead_ms)
-                self._tell({"t": "notice", "code": "lookahead", "message": f"look-ahead is {self.lookahead_ms} ms"})
+                self._line.tell(
+                    {"t": "notice", "code": "lookahead", "message": f"look-ahead is {self.lookahead_ms} ms"}
+                )
             case AvOffset(late_ms):
                 self._voice.trim(late_ms)
             case Ping(sent_ms):
-                self._tell({"t": "pong", "sent_ms": sent_ms, "pts_ms": self._ear.heard_ms})
+                self._line.tell({"t": "pong", "sent_ms": sent_ms, "pts_ms": self._ear.heard_ms})
 
     def _take_controls(self, update: ControlUpdate) -> None:
         deaf = sorted(name for name in update.values if name in INDEX and name not in self._system.controls)
         if deaf:
             text = f"{self._system.name} does not obey: {', '.join(deaf)}"
-            self._tell({"t": "notice", "code": "not_obeyed", "message": text})
+            self._line.tell({"t": "notice", "code": "not_obeyed", "message": text})
         if len(self._orders.updates) >= MAX_UPDATES:
             del self._orders.updates[0]
         self._orders.updates.append(update)
-
-
-def _joined(first: Orders, then: Orders) -> Orders:
-    """Two lots of orders as one."""
-    updates = [*first.updates, *then.updates][-MAX_UPDATES:]
-    return Orders(updates, then.identity or first.identity, first.interrupt or then.interrupt)

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -22,15 +20,11 @@ ASIDE_NICENESS: Final = 10
 class ModelWorker:
     """Runs model steps off the event loop, one at a time, in the order in which they came.
 
-    Use as a context manager. `run` is for what must be done now (a frame), `run_aside` for what may take seconds
-    (an enrolment): that has its own thread, which yields the processor to the frames.
-
-    Attributes:
-        expired: Steps that were dropped because their deadline had passed before they could begin.
+    Use as a context manager. `run` is for what must be done now, `run_aside` for what may take seconds (an enrolment):
+    that has its own thread, which yields the processor to the frames. Frames come by `stream.batch`.
     """
 
     def __init__(self) -> None:
-        self.expired = 0
         self._model: ThreadPoolExecutor | None = None
         self._aside: ThreadPoolExecutor | None = None
 
@@ -47,23 +41,21 @@ class ModelWorker:
                 pool.shutdown(wait=True, cancel_futures=True)
         self._model = self._aside = None
 
-    async def run(self, step: Callable[[], T], *, deadline_s: float | None = None) -> T | None:
-        """Run `step` on the model thread and return what it returns.
-
-        If cancelled, still wait for the step to end: it cannot be interrupted, and must not outlive the state that
-        it writes to.
-
-        Args:
-            step: The work.
-            deadline_s: On the clock of `time.monotonic`; a step that has not begun by then is dropped.
-
-        Returns:
-            The step's result, or None if it was dropped.
+    def submit(self, step: Callable[[], T]) -> "Future[T]":
+        """Have `step` run on the model thread.
 
         Raises:
             WorkerClosedError: If the worker is not open.
         """
-        return await _ride(self._model, partial(self._in_time, step, deadline_s))
+        return _submit(self._model, step)
+
+    async def run(self, step: Callable[[], T]) -> T:
+        """Run `step` on the model thread and return what it returns; see `outcome` for being cancelled.
+
+        Raises:
+            WorkerClosedError: If the worker is not open.
+        """
+        return await outcome(self.submit(step))
 
     async def run_aside(self, work: Callable[[], T]) -> T:
         """Run long `work` (an enrolment) on its own thread, at lower priority than the frames.
@@ -71,24 +63,27 @@ class ModelWorker:
         Raises:
             WorkerClosedError: If the worker is not open.
         """
-        return await _ride(self._aside, work)
-
-    def _in_time(self, step: Callable[[], T], deadline_s: float | None) -> T | None:
-        if deadline_s is not None and time.monotonic() > deadline_s:
-            self.expired += 1
-            return None
-        return step()
+        return await outcome(_submit(self._aside, work))
 
 
-async def _ride(pool: ThreadPoolExecutor | None, step: Callable[[], T]) -> T:
+async def outcome(future: "Future[T]") -> T:
+    """Wait for work on another thread. If cancelled, take it back, or still wait for its end if it is begun already.
+
+    A step cannot be interrupted, and must not outlive the state that it writes to.
+    """
+    waiting = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        if not future.cancel():
+            await asyncio.wait([waiting])
+        raise
+
+
+def _submit(pool: ThreadPoolExecutor | None, step: Callable[[], T]) -> "Future[T]":
     if pool is None:
         raise WorkerClosedError
-    future = asyncio.get_running_loop().run_in_executor(pool, step)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise
+    return pool.submit(step)
 
 
 def _small_steps() -> None:

@@ -42,9 +42,18 @@ _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
 _REMEMBERED: Final = 64  # identities
 _VIEW: Final = "view"
+_UNSEEN: Final = {"headYaw": 0.12, "headPitch": 0.11, "headRoll": 0.066, "gazeYaw": 0.5, "gazePitch": 0.5}
+"""Degrees after which a picture differs: for the head a mean shift of its pixels by 0.15."""
+_UNSEEN_SHAPE: Final = 0.02
+_UNSEEN_LIDS: Final = 0.03
 _WHOLE: Final = torch.tensor([-MARGIN_PX, -MARGIN_PX, FRAME_PX + MARGIN_PX, FRAME_PX + MARGIN_PX], dtype=torch.float32)
 
 logger = logging.getLogger(__name__)
+
+
+def _unseen() -> Tensor:
+    shares = dict.fromkeys(CONTROLS, _UNSEEN_SHAPE) | dict.fromkeys(("eyeBlinkLeft", "eyeBlinkRight"), _UNSEEN_LIDS)
+    return torch.tensor([(shares | _UNSEEN)[name] for name in CONTROLS])
 
 
 @dataclass(slots=True)
@@ -64,6 +73,7 @@ class Visavis:
     front_end: Final = "log_mel80"
     lookahead_ms: Final = LOOKAHEADS_MS
     controls: Final = frozenset(CONTROLS) - {"tongueOut"}
+    unseen: Final = _unseen()
 
     def __init__(self, rig: Rig, speech: SpeechNet, encoder: IdentityEncoder, net: PatchNet, plan: Plan) -> None:
         self._detail = encoder.detail
@@ -155,7 +165,7 @@ class Visavis:
 
     @torch.no_grad()
     def pose(self, features: AudioFeatures, controls: ControlBatch, state: VisavisState) -> Tensor:
-        """The controls of each stream's next frame, the voice's share included, [B, 57], on the CPU.
+        """The controls of each stream's next frame with the voice's share, [B, 57], on the CPU. See `Posed.pose`.
 
         A stream whose sound made nonsense of them begins anew; its row is not finite, and neither is what is drawn.
         """

@@ -32,6 +32,7 @@ class Loudness:
     threads: set[str] = field(default_factory=set)
     lookaheads: list[float] = field(default_factory=list)
     fail: bool = False
+    level: float = 1.0
     entered: threading.Event = field(default_factory=threading.Event)
     hold: threading.Event | None = None
 
@@ -56,7 +57,7 @@ class Loudness:
         green = torch.stack([one.tensors["green"] for one in identities])
         blue = (controls.values[:, INDEX["headYaw"]] + 20) / 40
         rgb = torch.stack([red, green, blue], dim=1)[:, :, None, None].expand(-1, 3, self.frame_px, self.frame_px)
-        return rgb * 2 - 1
+        return (rgb * 2 - 1) * self.level
 
 
 def identity(green: float) -> IdentityState:

@@ -4,11 +4,12 @@ import asyncio
 import threading
 
 import pytest
+import torch
 
 from stream.errors import BusyError, UnknownSessionError
 from stream.registry import SessionRegistry
 from tests.stream.fakes import tone
-from tests.stream.http_fakes import application, photo, serving
+from tests.stream.http_fakes import TintSystem, application, photo, serving
 from tests.stream.peer import Caller, opus_packets
 
 
@@ -202,3 +203,70 @@ async def test_a_caller_who_is_still_connecting_holds_a_place():
     await opening
     assert (len(registry), registry.opened, registry.refused) == (1, 1, 1)
     await cut(registry, "slow")
+
+
+class Frail(TintSystem):
+    """Fails to enrol, and to draw who is in `hurt`, while it has an `error`."""
+
+    error = None
+
+    def __init__(self, hurt=lambda identity: True):
+        super().__init__()
+        self.hurt = hurt
+
+    def enroll(self, photo, framing="head"):
+        if self.error is not None:
+            raise self.error
+        return super().enroll(photo, framing)
+
+    def step(self, identities, features, controls, state):
+        if self.error is not None and any(map(self.hurt, identities)):
+            raise self.error
+        return super().step(identities, features, controls, state)
+
+
+def dark(identity):
+    return bool(identity.tensors["tint"][0] < 0)  # milo is, ada is not
+
+
+async def test_a_face_for_which_there_is_no_memory_is_refused_and_the_others_go_on(tmp_path, caller):
+    system, second = Frail(dark), Caller()
+    async with serving(application(tmp_path, system, max_sessions=2)) as client:
+        await call(client, caller, identity="ada")
+        system.error = torch.OutOfMemoryError("CUDA out of memory")
+        offer = {"sdp": await second.offer(), "type": "offer", "identity": "milo"}
+        refused = await client.post("/v1/sessions", json=offer)
+        upload = await client.post("/v1/identities", files={"photo": ("red.png", photo((250, 10, 10)))})
+        for answer in (refused, upload):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_memory")
+            assert int(answer.headers["retry-after"]) > 0
+        assert "no memory left for another face" in refused.json()["error"]["message"]
+        seen = len(caller.frames)
+        await caller.until(lambda: len(caller.frames) > seen + 3)
+        system.error = None
+        assert (await client.post("/v1/sessions", json=offer)).status_code == 201
+    await second.close()
+
+
+async def test_a_device_that_vanishes_ends_its_sessions_with_the_reason_and_the_server_starts_over(
+    tmp_path, caller, monkeypatch
+):
+    monkeypatch.setattr("stream.service.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("stream.service.RELOAD_S", 0.05)
+    system, second = Frail(), Caller()
+    app = application(tmp_path, system)
+    async with serving(app) as client:
+        answer = await call(client, caller)
+        await caller.until(lambda: len(caller.frames) > 3)
+        session = app.state.service.registry.get(answer["id"])
+        system.error = torch.AcceleratorError("CUDA error: unspecified launch failure")
+        await caller.until(lambda: session.state.startswith("closed"))
+        assert "the device that draws the faces is gone" in session.state
+        await caller.until(lambda: not app.state.service.ready)
+        assert (await client.get("/readyz")).status_code == 503
+        offer = {"sdp": await second.offer(), "type": "offer"}
+        assert (await client.post("/v1/sessions", json=offer)).status_code == 503
+        system.error = None
+        await second.until(lambda: app.state.service.ready)
+        assert (await client.post("/v1/sessions", json=offer)).status_code == 201
+    await second.close()

@@ -1,6 +1,7 @@
 import itertools
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,3 +161,21 @@ def test_a_clock_that_drifts_by_200_ppm_is_followed():
     assert buffer.concealed <= 2
     assert buffer.moved == 1
     assert buffer.delay_ms == 20.0
+
+
+@pytest.mark.parametrize("choice", [0, 1])
+def test_a_source_gets_the_place_that_is_chosen_for_it(choice):
+    asked = []
+
+    def place(packet: RtpAudio, offered: tuple[int, int]) -> int:
+        asked.append(offered)
+        return choice
+
+    buffer = JitterBuffer(0.0, place=place)
+    position = buffer.push(RtpAudio(1, 1, 5000, b"x", 960, 0.010))
+    assert asked == [(0, 960)]
+    assert position == 960 * choice
+    assert buffer.wall_s(position) == pytest.approx(0.010)  # it came in time, wherever it lies
+    chunks = buffer.poll(0.010)
+    assert [(chunk.position, chunk.packet is not None) for chunk in chunks][-1] == (960 * choice, True)
+    assert len(chunks) == 1 + choice  # what is left out is silent at once

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from models.errors import PhotoError
+from stream.batch import Batcher
 from stream.session import Session, SessionOptions
 from stream.types import STAGES
 from stream.worker import ModelWorker
@@ -36,11 +37,12 @@ async def calls(system: Loudness, *options: SessionOptions, max_idle_s: float = 
     """Callers with running sessions, one for each of `options`, on one worker: [(caller, session, task)]."""
     opened = []
     with ModelWorker() as worker:
+        batcher = Batcher(worker, system)
         async with asyncio.TaskGroup() as group:
             for one in options:
                 caller = Caller()
                 session = await Session.open(
-                    await caller.offer(), "offer", "ada", identity(0.2), one, worker, system, faces, (), max_idle_s
+                    await caller.offer(), "offer", "ada", identity(0.2), one, batcher, faces, (), max_idle_s
                 )
                 session.reports = []
                 session.on_frame = lambda report, to=session.reports: to.append((time.monotonic(), report))
@@ -250,7 +252,7 @@ async def test_the_look_ahead_can_be_turned_while_frames_go_on():
         assert session.lookahead_ms == 0
         media = [caller.media_ms(frame) for frame in caller.frames]
         assert media == sorted(set(media))
-        assert [notice["message"] for notice in caller.said("notice")] == [
+        assert [notice["message"] for notice in caller.said("notice") if notice["code"] == "lookahead"] == [
             "look-ahead is 200 ms",
             "look-ahead is 0 ms",
         ]
@@ -299,6 +301,33 @@ async def test_a_model_that_fails_ends_its_session_and_no_other():
         seen = len(caller.frames)
         await caller.until(lambda: len(caller.frames) > seen + 5)
         assert session.state == "live"
+
+
+async def test_a_spoiled_frame_shows_the_one_before_and_is_counted_and_told():
+    system = Loudness()
+    async with calls(system, STILL) as [(caller, session, _)]:
+        await caller.until(lambda: len(caller.frames) > 5)
+        system.level = float("nan")
+        await caller.until(lambda: session.snapshot()["replaced"] > 3)
+        system.level = 1.0
+        replaced, seen = session.snapshot()["replaced"], len(caller.frames)
+        await caller.until(lambda: len(caller.frames) > seen + 5)
+        assert session.snapshot()["replaced"] in (replaced, replaced + 1)  # one may have been on its way
+        assert [notice["code"] for notice in caller.said("notice")].count("bad_frame") == 1
+        assert all(frame.rgb[1] == pytest.approx(0.2, abs=0.05) for frame in caller.frames)
+        assert_every_frame_is_accounted_for(caller, session)
+
+
+async def test_a_session_is_told_when_its_quality_gives_way_and_when_it_is_back():
+    async with calls(Loudness(), STILL) as [(caller, session, _)]:
+        await caller.until(lambda: len(caller.frames) > 3)
+        for place, rung in ((1, "half"), (2, "still"), (0, "full")):
+            session._batcher._ladder._go(place, time.monotonic())
+            await caller.until(lambda rung=rung: session.snapshot()["quality"] == rung)
+        await caller.until(lambda: len(caller.said("notice")) == 3)
+        told = [(notice["code"], notice["rung"]) for notice in caller.said("notice")]
+        assert told == [("quality", "half"), ("quality", "still"), ("quality", "full")]
+        assert "12.5 pictures a second" in caller.said("notice")[0]["message"]
 
 
 async def test_a_lost_picture_is_answered_by_a_key_frame():
