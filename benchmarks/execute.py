@@ -41,9 +41,7 @@ def _compare(a: Path, b: Path) -> int:
 
 def _report(files: Sequence[Path], out: Sequence[Path]) -> int:
     if not files or len(out) != 1:
-        return _wrong(
-            f"got {len(files)} files and {len(out)} --out, want: {REPORT} A.json [B.json ...] --out page.html"
-        )
+        return _wrong(f"got {len(files)} files and {len(out)} --out, want {REPORT} A.json [B.json ...] --out page.html")
     out[0].write_text(report([read_run(path) for path in files]), encoding="utf-8")
     return 0
 
