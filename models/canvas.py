@@ -28,6 +28,13 @@ class Canvas:
         return self.rgb.numel()
 
 
+def matte(frame_px: int) -> Tensor:
+    """How much of a pasted frame shows, [frame_px, frame_px], 0 at its outermost pixels to 1."""
+    edge = torch.arange(frame_px) / (FEATHER * frame_px)
+    share = torch.minimum(edge, edge.flip(0)).clamp(max=1.0)
+    return torch.minimum(share[:, None], share[None])
+
+
 class Paste:
     """Lays frames over one canvas, soft towards the frame's edges.
 
@@ -46,9 +53,7 @@ class Paste:
             slice(self.columns.start - x, self.columns.stop - x),
         )
         self._still = canvas.rgb[:, self.rows, self.columns][None] / 127.5 - 1.0
-        edge = torch.arange(frame_px) / (FEATHER * frame_px)  # of the outermost pixels nothing is taken
-        share = torch.minimum(edge, edge.flip(0)).clamp(max=1.0)
-        self._share = torch.minimum(share[:, None], share[None])[self._inside]
+        self._share = matte(frame_px)[self._inside]
 
     def blend(self, frame: Tensor) -> Tensor:
         """What `rows` and `columns` of the canvas show under a frame.

@@ -9,6 +9,7 @@ ModelError
 ├── UnknownSystemError
 ├── SoundShapeError   samples that are not a row for each stream
 ├── EmptySheetError   a contact sheet with nothing on it
+├── BackendError      a backend or precision that cannot work on this machine
 └── MissingPackageError   training needs a package that is not installed
 """
 
@@ -129,3 +130,15 @@ class MissingPackageError(ModelError, ImportError):
 
     def __str__(self) -> str:
         return f"the package {self.package} is not installed; {self.advice}"
+
+
+class BackendError(ModelError, RuntimeError):
+    """A backend or a precision that does not exist or cannot work on this machine."""
+
+    def __init__(self, got: str, want: str, remedy: str) -> None:
+        self.got = got
+        self.want = want
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"got {self.got}, want {self.want}: {self.remedy}"

@@ -11,6 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from models.constant import Constant
 from models.errors import ControlError
 
 BLENDSHAPES: Final = (
@@ -47,7 +48,7 @@ SPEECH: Final = (
 )
 """The controls that speech moves: what an audio-to-rig net predicts, in this order."""
 
-_RANGE: Final = tuple(torch.tensor([LIMITS[name][side] for name in CONTROLS]) for side in (0, 1))
+_RANGE: Final = tuple(Constant(torch.tensor([LIMITS[name][side] for name in CONTROLS])) for side in (0, 1))
 
 
 def vector(values: Mapping[str, float]) -> Tensor:
@@ -72,5 +73,5 @@ def columns(names: Iterable[str]) -> list[int]:
 
 def clamp(controls: Tensor) -> Tensor:
     """Control vectors [..., K] brought inside `LIMITS`."""
-    low, high = (side.to(controls) for side in _RANGE)
+    low, high = (side.like(controls) for side in _RANGE)
     return controls.clamp(low, high)

@@ -65,7 +65,9 @@ def create_app(
         make_store: Makes the store of identities.
         on_failure: Called when the system could not be loaded.
     """
-    service = Service(config, lambda: system or load_system(config.system), make_store, on_failure)
+    service = Service(
+        config, lambda: system or load_system(config.system, config.backend, config.precision), make_store, on_failure
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

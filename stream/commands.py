@@ -65,6 +65,7 @@ def _print_json(value: object) -> None:
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     _listen_options(parser)
     _system_option(parser)
+    _engine_options(parser)
     _framing_option(parser, default="head")
     _lookahead_option(parser)
     parser.add_argument("--max-sessions", type=int, default=4, metavar="N", help="callers at a time (default: 4)")
@@ -110,6 +111,21 @@ def _system_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", default="visavis", help="what draws the face; see `visavis systems`")
 
 
+def _engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "eager", "compile", "cudagraph", "tensorrt", "openvino"),
+        default="auto",
+        help="what runs the networks (default: auto, what is fastest on this machine; `visavis doctor` says which)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        default="auto",
+        help="what the painter is computed in (default: auto, what the device is fast in)",
+    )
+
+
 def _framing_option(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument(
         "--framing",
@@ -136,6 +152,8 @@ def _serve(args: Arguments) -> int:
             host=args.host,
             port=args.port,
             system=args.system,
+            backend=args.backend,
+            precision=args.precision,
             framing=args.framing,
             lookahead_ms=args.lookahead_ms,
             max_sessions=args.max_sessions,
@@ -161,6 +179,7 @@ def _render_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sound", type=Path, help="speech: WAV, FLAC, MP3, Opus, or the sound of a video")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="the film to write")
     _system_option(parser)
+    _engine_options(parser)
     _framing_option(parser, default=None)
     _lookahead_option(parser)
     parser.add_argument("--no-idle", action="store_true", help="no blinks and no small movements of the head")
@@ -188,6 +207,8 @@ def _render(args: Arguments) -> int:
             audio=args.sound,
             out=args.out,
             system=args.system,
+            backend=args.backend,
+            precision=args.precision,
             framing=args.framing,
             lookahead_ms=args.lookahead_ms,
             idle=not args.no_idle,
@@ -202,7 +223,7 @@ def _render(args: Arguments) -> int:
     from stream.identities import enroll_file
     from stream.offline import render
 
-    system = load_system(config.system)
+    system = load_system(config.system, config.backend, config.precision)
     identity = enroll_file(system, config.photo, config.framing)
     with tqdm(unit="frame", disable=args.json) as bar:
 

@@ -88,6 +88,8 @@ class ServeConfig:
         host: Address to listen on. Browsers open the microphone only on localhost or over HTTPS.
         port: TCP port; 0 takes a free one.
         system: Name of the system that draws the faces (`visavis systems` lists them).
+        backend: What runs it, or "auto"; see `models.visavis.engine`.
+        precision: What its painter is computed in, or "auto".
         framing: What the pictures show: the head, or the photo around it too.
         lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
         max_sessions: Callers at the same time; more are answered 503 with Retry-After.
@@ -103,6 +105,8 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     system: str = "visavis"
+    backend: str = "auto"
+    precision: str = "auto"
     framing: Framing = "head"
     lookahead_ms: int = 40
     max_sessions: int = 4
@@ -141,6 +145,8 @@ class RenderConfig:
         audio: Any sound that PyAV reads.
         out: The MP4 to write.
         system: Name of the system that draws the face.
+        backend: As for `serve`.
+        precision: As for `serve`.
         framing: What the film shows; None takes the head of a portrait, and features as they were enrolled.
         lookahead_ms: As in a session, 0 to 200.
         idle: Whether blinks and micro-motion go on.
@@ -153,6 +159,8 @@ class RenderConfig:
     audio: Path
     out: Path
     system: str = "visavis"
+    backend: str = "auto"
+    precision: str = "auto"
     framing: Framing | None = None
     lookahead_ms: int = 40
     idle: bool = True

@@ -47,6 +47,7 @@ def examine(config: DoctorConfig) -> Iterator[Check]:
     yield check_python(sys.version_info[:3])
     yield from check_torch()
     yield check_openvino()
+    yield check_engine()
     yield check_codecs()
     yield check_udp()
     yield check_port(config.host, config.port)
@@ -105,6 +106,16 @@ def check_openvino() -> Check:
         return Check("openvino", "failed", f"cannot be loaded: {error}", "pip install 'openvino>=2026.1'")
     devices = ", ".join(openvino.Core().available_devices)
     return Check("openvino", "ok", f"{openvino.__version__.partition('-')[0]}, {devices}")
+
+
+def check_engine() -> Check:
+    """What `--backend auto` takes here, and why."""
+    try:
+        from models.visavis.engine import choose
+
+        return Check("engine", "ok", str(choose()))
+    except (ImportError, OSError) as error:
+        return Check("engine", "failed", f"none can be chosen: {error}", "see what is said of torch and openvino")
 
 
 def check_codecs() -> Check:

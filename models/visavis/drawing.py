@@ -1,18 +1,19 @@
-"""From controls to a frame: geometry and painter in one module that can be exported, and the blend."""
+"""From controls to a frame: geometry, painter and blend in one module that backends can take apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.constant import Constant
 from models.rig import ANGLES
 from models.visavis.fit import FRAME_PX
-from models.visavis.geometry import Binding, Geometry, Region
+from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region, cells
 from models.visavis.ict import Shape, person
-from models.visavis.renderer import IdentityEncoder, PatchNet, condition, inner
+from models.visavis.renderer import DETAIL, IdentityEncoder, PatchNet, carry, condition, inner
 
 _FEATHER_PX: Final = 6.0
 
@@ -79,53 +80,102 @@ FACES: Final = (
 """Names of all tensors of `Faces`."""
 
 
-class Drawing(nn.Module):
-    """Draws faces under their controls: the rig's warp, and what is painted of the mouth, with `lids` of the eyes too.
+class Rigged(nn.Module):
+    """All of a frame but what is painted: where the rig carries the photo, and what there is to paint on.
 
-    `blend` puts the two together. It is no part of this module: exported, writing a patch costs ten times as much.
+    Computed in float32: a tenth of a pixel is more than bfloat16 or float16 can tell.
     """
 
-    def __init__(self, geometry: Geometry, net: PatchNet, *, lids: bool = True) -> None:
+    def __init__(self, geometry: Geometry, regions: tuple[Region, ...]) -> None:
         super().__init__()
-        self.geometry, self.net = geometry, net
-        self.regions: tuple[Region, ...] = ("mouth", "eyes") if lids else ("mouth",)
+        self.geometry, self.regions = geometry, regions
 
-    def forward(self, controls: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Draw the parts of each frame.
+    def forward(self, controls: Tensor, *faces: Tensor) -> tuple[Tensor, ...]:
+        """Pose faces.
 
         Args:
             controls: Relative to rest, [B, 57].
-            tensors: Those of `FACES`.
+            faces: The tensors of `FACES`.
 
         Returns:
-            The warped frames, [B, 3, 256 d, 256 d], -1 to 1; then for each region its painted patch, [B, 3, d h, d w],
-            and the patch's upper left pixel, [B, 2] (x, y), int64, frame px.
+            The warped frames, [B, 3, 256 d, 256 d], -1 to 1; what steers the painter, [B, 109]; then for each region
+            the patch's upper left pixel, [B, 2] (x, y), int64, frame px, and the first four arguments of `PatchNet`.
         """
-        faces = Faces.from_tensors(dict(zip(FACES, tensors, strict=True)))
-        prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, controls, faces.base)
-        steer = condition(faces.shape, faces.own, controls)
-        parts = [prior.frame]
+        face = Faces.from_tensors(dict(zip(FACES, faces, strict=True)))
+        prior = self.geometry.predict(face.photo, face.binding, face.shape, controls, face.base)
+        parts = [prior.frame, condition(face.shape, face.own, controls)]
         for region in self.regions:
-            patch = self.geometry.patch(faces.photo, faces.binding, prior, region)
-            painted = self.net(patch.fine, patch.coarse, faces.fine, faces.coarse, patch.at, steer)
-            parts += [painted, patch.corner]
+            patch = self.geometry.patch(face.photo, face.binding, prior, region)
+            parts += [patch.corner, patch.fine, patch.coarse, *carry(face.fine, face.coarse, patch.at)]
         return tuple(parts)
 
 
-def blend(frames: Tensor, *patches: Tensor) -> Tensor:
-    """Lay painted patches over frames, in place, soft towards their edges; arguments as `Drawing` returns them."""
+class Painter(nn.Module):
+    """`PatchNet.paint` as a module."""
+
+    def __init__(self, net: PatchNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """See `PatchNet.paint`."""
+        return self.net.paint(*inputs)
+
+
+class Drawing(nn.Module):
+    """From controls to frames: `rigged`, then each region painted and blended in.
+
+    The parts have names because backends take them apart: only `painter` may be computed in less than float32, and
+    exported, writing a patch into a frame costs ten times as much.
+    """
+
+    def __init__(self, geometry: Geometry, net: PatchNet, *, lids: bool = True) -> None:
+        """With `lids` the eyes are painted too."""
+        super().__init__()
+        self.rigged = Rigged(geometry, ("mouth", "eyes") if lids else ("mouth",))
+        self.painter = Painter(net)
+
+    def forward(self, controls: Tensor, *faces: Tensor) -> Tensor:
+        """The arguments of `Rigged.forward` to frames, [B, 3, 256 d, 256 d], about -1 to 1."""
+        frames, steer, *patches = self.rigged(controls, *faces)
+        for corner, *maps in per_region(patches):
+            frames = blend(frames, self.painter(*maps, steer), corner)
+        return frames
+
+
+def per_region(patches: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+    """What `Rigged` gives behind the steering, the five tensors of each region together."""
+    return [patches[start : start + 5] for start in range(0, len(patches), 5)]
+
+
+def blend(frames: Tensor, painted: Tensor, corner: Tensor) -> Tensor:
+    """Lay painted patches over frames, in place, soft towards their edges.
+
+    Args:
+        frames: [B, 3, 256 d, 256 d].
+        painted: What `PatchNet` gave, [B, 3, d h, d w].
+        corner: Upper left pixels, [B, 2] (x, y), int64, frame px.
+
+    Returns:
+        The frames.
+    """
     detail = frames.shape[-1] // FRAME_PX
-    for painted, corner in zip(patches[::2], patches[1::2], strict=True):
-        height, width = painted.shape[2:]
-        share = _share(height, width, _FEATHER_PX * detail)
-        for frame, piece, (x, y) in zip(frames, painted, (corner * detail).tolist(), strict=True):
-            frame[:, y : y + height, x : x + width].lerp_(piece, share)
-    return frames
+    height, width = painted.shape[2:]
+    at = cells(frames, corner * detail, height, width)
+    flat = frames.flatten(2)
+    mixed = torch.lerp(flat.gather(2, at), painted.flatten(2), _SHARES[height, width].like(painted))
+    return flat.scatter_(2, at, mixed).view_as(frames)
 
 
-@cache
-def _share(height: int, width: int, feather_px: float) -> Tensor:
-    """What a painted patch has to say, 0 at its edges to 1, [height, width]."""
+def _share(height: int, width: int, feather_px: float) -> Constant:
+    """What a painted patch has to say, 0 at its edges to 1, [height * width]."""
     rows, columns = (torch.arange(n) + 0.5 for n in (height, width))
     down, across = torch.minimum(rows, height - rows), torch.minimum(columns, width - columns)
-    return (torch.minimum(down[:, None], across[None]) / feather_px).clamp(max=1.0)
+    return Constant((torch.minimum(down[:, None], across[None]) / feather_px).clamp(max=1.0).flatten())
+
+
+_SHARES: Final = {
+    (height * detail, width * detail): _share(height * detail, width * detail, _FEATHER_PX * detail)
+    for height, width in PATCH_PX.values()
+    for detail in DETAIL.values()
+}

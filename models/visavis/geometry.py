@@ -5,6 +5,7 @@ nearer surfaces outweigh farther ones, gaps are filled from coarser grids. Backg
 field that follows the nearest skin and fades out. All of it is batched tensor code without loops over vertices.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.flow_warp import flow_warp
 from kernels.splat import splat
-from models.rig import columns
-from models.visavis.ict import Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
+from models.constant import Constant
+from models.visavis.ict import HEAD, Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
 from models.visavis.polygon import signed_distance
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
 from models.visavis.tensor_fields import TensorFields
@@ -26,7 +28,7 @@ PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (48, 120)}
 """Height and width of the patch that is painted around each region; multiples of 8."""
 
 _GRID: Final = FRAME_PX // 2
-_BELOW_TEETH_PX: Final = 16.0  # the mouth's patch has its middle so far below the upper teeth
+_LOWER: Final = Constant(torch.tensor([0.0, 16.0]))  # px from the upper teeth to the middle of the mouth's patch
 _DEPTH_SHARPNESS: Final = 0.25  # per px of depth: 1 cm nearer outweighs e^2.5 to 1
 _DEEPEST: Final = -40.0  # exponent of what lies farthest back: 16 cm behind the nearest point
 _BEHIND_PX: Final = 15.0
@@ -45,8 +47,9 @@ _DARK_PX: Final = 22.0  # so far behind the front teeth it is dark: 2 cm
 _BETWEEN: Final = 0.15  # what a cell of the mouth takes from its neighbours
 _DENSE: Final = 2.0  # vertices or parts of them in a cell, times this, that cover it
 _FACING_GAIN: Final = 8.0
-_HEAD: Final = columns(("headYaw", "headPitch", "headRoll"))
-_MOUTH_COLOURS: Final = ((0.16, 0.06, 0.06), (0.90, 0.83, 0.74), (0.45, 0.20, 0.20))  # cavity, teeth, gums and tongue
+_MOUTH_COLOURS: Final = Constant(  # cavity, teeth, gums and tongue
+    torch.tensor([[0.16, 0.06, 0.06], [0.90, 0.83, 0.74], [0.45, 0.20, 0.20]])[:, :, None, None]
+)
 _SOFT_PX: Final = 4.0  # width of the ramp in which an opening's edge is told
 
 
@@ -148,6 +151,14 @@ class Geometry:
         pixels = _pixels(FRAME_PX, FRAME_PX)
         self._cells, self._quarter = pixels[::2, ::2] + 0.5, pixels[::4, ::4] + 1.5
 
+    def to(self, device: torch.device) -> "Geometry":
+        """The same geometry on another device; what runs there neither waits for the host nor copies from it."""
+        moved = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor | Rig):
+                setattr(moved, name, value.to(device))
+        return moved
+
     def bind(
         self, shape: Shape, controls: Tensor, valid: Tensor | None = None, moving: Tensor | None = None
     ) -> Binding:
@@ -197,8 +208,9 @@ class Geometry:
         way, coverage = self._way_back(binding, posed, self._facing(shape, controls))
         eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
         way = way * binding.free
-        full = F.interpolate(_sampling(way), scale_factor=2.0 * self._detail, mode="bilinear", align_corners=False)
-        frame = _sample(photo, full.permute(0, 2, 3, 1) * (FRAME_PX / PHOTO_PX))
+        side = FRAME_PX * self._detail
+        at = (_sampling(way) * (FRAME_PX / PHOTO_PX)).contiguous()
+        frame = flow_warp(photo.contiguous(), at, size=(side, side), padding="border")
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
         return Prior(
             frame,
@@ -221,11 +233,10 @@ class Geometry:
         """
         detail = self._detail
         height, width = PATCH_PX[region]
-        middle = prior.eyes if region == "eyes" else prior.teeth + torch.tensor([0.0, _BELOW_TEETH_PX])
-        limit = torch.tensor([FRAME_PX - width, FRAME_PX - height])
-        corner = ((middle - torch.tensor([width, height]) / 2) / 2).round().long().mul(2).clamp(min=0).minimum(limit)
+        middle = prior.eyes if region == "eyes" else prior.teeth + _LOWER.like(prior.teeth)
+        corner = _corner(middle, (height, width), FRAME_PX, step=2)
 
-        where = _pixels(height, width, detail) + (corner + binding.teeth - prior.teeth)[:, None, None]
+        where = _pixels(height, width, detail, middle.device) + (corner + binding.teeth - prior.teeth)[:, None, None]
         layer = _sample(torch.cat([photo, binding.mouth], 1), (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0)
         half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, _sampling(prior.way)], 1)
         openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
@@ -255,7 +266,7 @@ class Geometry:
 
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
         """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face."""
-        turn = rotation(shape.angles_deg + controls[:, _HEAD])
+        turn = rotation(shape.angles_deg + controls[:, HEAD])
         return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0)
 
     def _way_back(self, binding: Binding, posed: Tensor, facing: Tensor) -> tuple[Tensor, Tensor]:
@@ -310,12 +321,10 @@ class Geometry:
 
         The distance is worked out in the box of half-resolution cells around the outline; the rest is outside.
         """
-        limit = torch.tensor([_GRID - box[1], _GRID - box[0]])
-        corner = (outline.mean(1) / 2 - torch.tensor([box[1] / 2, box[0] / 2])).round().long()
-        corner = corner.clamp(min=0).minimum(limit)
+        corner = _corner(outline.mean(1) / 2, box, _GRID)
         points = self._cells[: box[0], : box[1]].reshape(1, -1, 2) + 2.0 * corner[:, None]
         inside = torch.tanh(signed_distance(points, outline) / _SOFT_PX).view(-1, 1, *box)
-        return paste(inside.new_full((len(outline), 1, _GRID, _GRID), -1.0), inside, corner)
+        return lay(inside.new_full((len(outline), 1, _GRID, _GRID), -1.0), inside, corner)
 
     def _mouth_interior(self, inside: Tensor, corner: Tensor, size: Size) -> Tensor:
         """Teeth, gums and tongue as the rig has them, and how much light reaches them, 0 to 1.
@@ -332,14 +341,24 @@ class Geometry:
         return sums[:, :6] / sums[:, 6:7].clamp(min=1e-20) * (sums[:, 7:] * _DENSE).clamp(max=1.0)
 
 
+def _corner(middle: Tensor, size: Size, side: int, step: int = 1) -> Tensor:
+    """Upper left cells [B, 2] (x, y), int64, multiples of `step`, of rectangles around middles [B, 2] in a square."""
+    height, width = size
+    x, y = (
+        (((middle[:, axis] - length / 2) / step).round() * step).clamp(0, side - length)
+        for axis, length in enumerate((width, height))
+    )
+    return torch.stack([x, y], 1).long()
+
+
 def _inside(points: Tensor, rectangle: Tensor) -> Tensor:
     """How far points [..., 2] lie inside each edge of rectangles [..., 4] (x0, y0, x1, y1), [..., 4], px."""
     return torch.cat([points - rectangle[..., :2], rectangle[..., 2:] - points], -1)
 
 
-def _pixels(height: int, width: int, detail: int = 1) -> Tensor:
+def _pixels(height: int, width: int, detail: int = 1, device: torch.device | None = None) -> Tensor:
     """Where the picture's pixels lie, [d height, d width, 2] (x, y), frame px: integers are a frame pixel's centre."""
-    rows, columns = ((torch.arange(n * detail) + 0.5) / detail - 0.5 for n in (height, width))
+    rows, columns = ((torch.arange(n * detail, device=device) + 0.5) / detail - 0.5 for n in (height, width))
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
 
 
@@ -349,7 +368,7 @@ def _mouth_colour(interior: Tensor, reached: Tensor, photo: Tensor, detail: int)
     row, column = (slice(round(share * side), round((1 - share) * side)) for share in (0.4, 0.36))
     light = (inner(photo)[:, :, row, column].mean((1, 2, 3)) * 0.9 + 0.9).clamp(0.4, 1.4)[:, None, None, None]
     shade = (0.55 + 0.45 * interior[:, 4:].clamp(0.0, 1.0)) * reached
-    cavity, tooth, flesh = (photo.new_tensor(colour)[:, None, None] for colour in _MOUTH_COLOURS)
+    cavity, tooth, flesh = _MOUTH_COLOURS.like(photo)
     soft = cavity + interior[:, 2:3] * (flesh * reached - cavity)
     teeth = interior[:, :2].sum(1, keepdim=True).clamp(0.0, 1.0)
     colour = (soft + teeth * (tooth * shade - soft)) * light
@@ -409,25 +428,19 @@ def _sample(image: Tensor, at: Tensor) -> Tensor:
 
 def cut(image: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
     """The rectangle of each row [B, C, H, W] at its own corner [B, 2] (x, y), [B, C, height, width]."""
-    rows, columns = torch.arange(height, device=image.device), torch.arange(width, device=image.device)
-    pieces = [
-        row.index_select(1, rows + y).index_select(2, columns + x)
-        for row, x, y in zip(image, corner[:, 0], corner[:, 1], strict=True)
-    ]
-    return torch.stack(pieces)
+    at = cells(image, corner, height, width)
+    return image.flatten(2).gather(2, at).unflatten(2, (height, width))
 
 
-def paste(image: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
-    """A copy of `image` with each row's patch put back where `cut` took it.
+def lay(image: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
+    """A copy of `image` with each row's patch put back where `cut` took it."""
+    at = cells(image, corner, *patch.shape[2:])
+    return image.flatten(2).scatter(2, at, patch.flatten(2)).view_as(image)
 
-    Every pixel asks the patch for its value, so that the corner may be a tensor when the code is traced.
-    """
-    height, width = patch.shape[2:]
-    out: list[Tensor] = []
-    for row, piece, x, y in zip(image, patch, corner[:, 0], corner[:, 1], strict=True):
-        rows = torch.arange(image.shape[2], device=image.device) - y
-        columns = torch.arange(image.shape[3], device=image.device) - x
-        inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
-        spread = piece.index_select(1, rows.clamp(0, height - 1)).index_select(2, columns.clamp(0, width - 1))
-        out.append(torch.where(inside, spread, row))
-    return torch.stack(out)
+
+def cells(image: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
+    """Which pixels of each row [B, C, H, W] its rectangle holds, [B, C, height * width]. The host reads no corner."""
+    rows = torch.arange(height, device=image.device) + corner[:, 1:]
+    columns = torch.arange(width, device=image.device) + corner[:, :1]
+    cells = rows[:, :, None] * image.shape[3] + columns[:, None]
+    return cells.flatten(1)[:, None].expand(-1, image.shape[1], -1)

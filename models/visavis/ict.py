@@ -5,7 +5,7 @@ USC Institute for Creative Technologies, MIT licence; `models.training.build_rig
 in centimetres: x to the person's left (the picture's right), y up, z towards the viewer.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
+from models.constant import Constant
 from models.rig import BLENDSHAPES, CONTROLS, INDEX
 from models.visavis.tensor_fields import TensorFields
 
@@ -27,24 +28,35 @@ LID_GAZE_DEG: Final = 30.0
 """Eyeball turn that goes with an eyeLook shape at 1."""
 
 BLINK: Final = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
+HEAD: Final = slice(INDEX["headYaw"], INDEX["headRoll"] + 1)
+"""Where yaw, pitch and roll of the head lie in a control vector."""
+
 _CONTOURS: Final = ("inner_lip", "mouth_hole", "eye_left", "eye_right", "iris_left", "iris_right")
 
 
+_NECK: Final = Constant(torch.tensor(NECK_CM))
+_FLIP: Final = Constant(torch.tensor([1.0, -1.0, 1.0]))  # to y down
 # Rotations about x, y and z: what stays, what goes with the cosine and what with the sine of yaw, pitch and roll.
-_TURNS: Final = torch.tensor(
-    [
-        [[[0, 0, 0], [0, 1, 0], [0, 0, 0]], [[1, 0, 0], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0], [0, 0, 1]]],
-        [[[1, 0, 0], [0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 0], [0, 0, 0]]],
-        [[[0, 0, 1], [0, 0, 0], [-1, 0, 0]], [[0, 0, 0], [0, 0, 1], [0, -1, 0]], [[0, 1, 0], [-1, 0, 0], [0, 0, 0]]],
-    ],
-    dtype=torch.float32,
+_TURNS: Final = Constant(
+    torch.tensor(
+        [
+            [[[0, 0, 0], [0, 1, 0], [0, 0, 0]], [[1, 0, 0], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0], [0, 0, 1]]],
+            [[[1, 0, 0], [0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 0], [0, 0, 0]]],
+            [
+                [[0, 0, 1], [0, 0, 0], [-1, 0, 0]],
+                [[0, 0, 0], [0, 0, 1], [0, -1, 0]],
+                [[0, 1, 0], [-1, 0, 0], [0, 0, 0]],
+            ],
+        ],
+        dtype=torch.float32,
+    )
 )
 
 _LOOKS: Final = {"Up": ("gazePitch", 1), "Down": ("gazePitch", -1), "Out": ("gazeYaw", 1), "In": ("gazeYaw", -1)}
 # of the left eye; the right eye's out and in are mirrored
 
 
-def _eye_tables() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _eye_tables() -> tuple[Constant, Constant, Constant, Constant]:
     """What eyes and lids have to do with each other, as matrices.
 
     Returns:
@@ -63,7 +75,7 @@ def _eye_tables() -> tuple[Tensor, Tensor, Tensor, Tensor]:
             lids[eye, shape] = 1.0
             follow[INDEX[name], shape] = way / LID_GAZE_DEG
             gaze[shape, 2 * eye + (name == "gazePitch")] = way * LID_GAZE_DEG
-    return blink, lids, follow, gaze
+    return Constant(blink), Constant(lids), Constant(follow), Constant(gaze)
 
 
 _BLINKS, _LIDS, _FOLLOW, _GAZE = _eye_tables()
@@ -125,6 +137,13 @@ class Rig:
     def load(cls, path: Path = RIG_FILE) -> "Rig":
         """Read a rig file (float16 inside) as float32 and int64; one copy is shared by all callers."""
         return _load(path)
+
+    def to(self, device: torch.device) -> "Rig":
+        """The same rig on another device."""
+        rig = Rig(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        # looked for on a GPU, they would stop whoever records a graph there
+        rig.__dict__["eyeballs"] = tuple(ball.to(device) for ball in self.eyeballs)
+        return rig
 
     @cached_property
     def eyeballs(self) -> tuple[Tensor, Tensor]:
@@ -218,7 +237,7 @@ def rotation(angles_deg: Tensor) -> Tensor:
     a positive pitch lifts the chin, a positive roll tilts the head clockwise.
     """
     angles = (angles_deg * (torch.pi / 180.0))[..., None, None]
-    still, cosine, sine = (part.to(angles) for part in _TURNS)
+    still, cosine, sine = _TURNS.like(angles)
     turn, nod, tilt = (still + angles.cos() * cosine + angles.sin() * sine).unbind(-3)
     return tilt @ nod @ turn
 
@@ -249,7 +268,7 @@ def weights(shape: Shape, controls: Tensor) -> Tensor:
 
     The lids are lifted and lowered by the gaze only as far as the eye is open, so a blink closes whatever the gaze.
     """
-    blink, lids, follow = (table.to(controls) for table in (_BLINKS, _LIDS, _FOLLOW))
+    blink, lids, follow = (table.like(controls) for table in (_BLINKS, _LIDS, _FOLLOW))
     asked = controls[:, : len(BLENDSHAPES)] * (1.0 - blink.sum(0)) + blinks(shape, controls) @ blink
     followed = asked + (controls @ follow).clamp(min=0.0)
     return _rows(shape.rest) + followed * (1.0 - _shut(controls) @ lids)
@@ -266,7 +285,7 @@ def gaze(shape: Shape, controls: Tensor) -> Tensor:
     The eyeLook blendshapes turn the eyeballs too, `LID_GAZE_DEG` at weight 1, as ARKit means them.
     """
     own = shape.gaze_deg if shape.gaze_deg.dim() == 3 else shape.gaze_deg[None]
-    return own + (controls @ _GAZE.to(controls)).unflatten(1, (2, 2))
+    return own + (controls @ _GAZE.like(controls)).unflatten(1, (2, 2))
 
 
 def pose(rig: Rig, shape: Shape, controls: Tensor, base: Tensor | None = None) -> Tensor:
@@ -299,9 +318,8 @@ def turn_eyes(rig: Rig, shape: Shape, controls: Tensor, points: Tensor) -> Tenso
 
 def turn_head(shape: Shape, controls: Tensor, points: Tensor) -> Tensor:
     """Points of the rig's frame [B, N, 3] under the head's pose, in px like `pose`'s."""
-    angles = _rows(shape.angles_deg) + controls[:, [INDEX["headYaw"], INDEX["headPitch"], INDEX["headRoll"]]]
-    neck = torch.tensor(NECK_CM, dtype=points.dtype, device=points.device)
-    flip = torch.tensor([1.0, -1.0, 1.0], dtype=points.dtype, device=points.device)
+    angles = _rows(shape.angles_deg) + controls[:, HEAD]
+    neck, flip = _NECK.like(points), _FLIP.like(points)
     to_px = shape.scale_px_per_cm.reshape(-1, 1, 1) * flip
     centre_px = functional.pad(_rows(shape.centre_px), (0, 1))[:, None]
     return ((points - neck) @ rotation(angles).transpose(-1, -2)) * to_px + centre_px

@@ -132,14 +132,28 @@ class PatchNet(nn.Module):
         Returns:
             The warped photo with what was missing painted in, RGB about -1 to 1, [B, 3, d h, d w].
         """
-        steer = self.steer(condition)[:, :, None, None]
+        return self.paint(fine, coarse, *carry(features_fine, features_coarse, at), condition)
+
+    def paint(
+        self, fine: Tensor, coarse: Tensor, carried_fine: Tensor, carried_coarse: Tensor, condition: Tensor
+    ) -> Tensor:
+        """`forward` without positions, which need float32: the rest is computed in the type of the weights.
+
+        Args:
+            fine: As for `forward`; all come and go in float32.
+            coarse: As for `forward`.
+            carried_fine: The finer features as `carry` brought them, [B, 16, h / 2, w / 2].
+            carried_coarse: The coarser ones, [B, 32, h / 4, w / 4].
+            condition: As for `forward`.
+        """
+        dtype = self.leave.weight.dtype
+        steer = self.steer(condition.to(dtype))[:, :, None, None]
         gain1, shift1, gain2, shift2, gain3, shift3 = steer.split(self.splits, dim=1)
-        warped1 = F.grid_sample(features_fine, at, padding_mode="border", align_corners=False)
-        at2 = F.avg_pool2d(at.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
-        warped2 = F.grid_sample(features_coarse, at2, padding_mode="border", align_corners=False)
+        warped1, warped2 = carried_fine.to(dtype), carried_coarse.to(dtype)
 
         # full resolution lives in the channels of the half resolution: wide convolutions keep a CPU busy, narrow do not
-        x1 = self.join1(torch.cat([F.pixel_unshuffle(fine, self.fold), coarse, warped1], 1))
+        maps = [F.pixel_unshuffle(fine, self.fold).to(dtype), coarse.to(dtype)]
+        x1 = self.join1(torch.cat([*maps, warped1], 1))
         x1 = self.body1(x1 * (1 + gain1) + shift1)
         x2 = self.body2(self.join2(torch.cat([self.down2(x1), warped2], 1)) * (1 + gain2) + shift2)
         x3 = self.down3(x2) * (1 + gain3) + shift3
@@ -147,7 +161,27 @@ class PatchNet(nn.Module):
             x3 = block(x3)
         y2 = self.refine2(self.up2(torch.cat([_up(self.rise3(x3)), x2], 1)))
         y1 = self.refine1(self.up1(torch.cat([_up(self.rise2(y2)), x1], 1)))
-        return fine[:, :3] + needed(fine, condition) * F.pixel_shuffle(self.leave(y1), self.fold)
+        painted = F.pixel_shuffle(self.leave(y1), self.fold).to(fine.dtype)
+        return fine[:, :3] + needed(fine, condition) * painted
+
+
+def carry(fine: Tensor, coarse: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring a photo's features to where a patch wants them.
+
+    Args:
+        fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
+        coarse: Its coarser ones, [B, 32, 64, 64].
+        at: Where in the photo's frame each half-resolution pixel comes from, [B, h / 2, w / 2, 2], (x, y), -1 to 1.
+
+    Returns:
+        [B, 16, h / 2, w / 2] and [B, 32, h / 4, w / 4].
+    """
+    at2 = F.avg_pool2d(at.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+    near, far = (
+        F.grid_sample(features, where, padding_mode="border", align_corners=False)
+        for features, where in ((fine, at), (coarse, at2))
+    )
+    return near, far
 
 
 def needed(fine: Tensor, condition: Tensor) -> Tensor:
@@ -162,7 +196,7 @@ def needed(fine: Tensor, condition: Tensor) -> Tensor:
     """
     mouth, eyes = fine[:, 6:7], fine[:, 7:8]
     own = condition[:, len(BLENDSHAPES) :]
-    lids = (condition[:, list(BLINK)] - own[:, list(BLINK)]).abs().amax(1)
+    lids = torch.stack([condition[:, blink] - own[:, blink] for blink in BLINK], 1).abs().amax(1)
     moved = (_LIDS_GAIN * lids).clamp(max=1.0)[:, None, None, None]
     around_mouth = ((mouth + 0.95) * 3.0).clamp(0.0, 1.0)  # from 7 px outside the lips' inner edge
     around_eyes = ((eyes + 0.995) * 10.0).clamp(0.0, 1.0)  # from 12 px outside the lids

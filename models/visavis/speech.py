@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -138,11 +139,29 @@ class SpeechNet(nn.Module):
         around = self._place(heard, newest.long(), frames)
         code = _lookahead_code(lookahead_ms, newest)[:, None].expand(batch, frames, _CODE)
         seen = self.window(torch.cat([around, code], -1))
-        remembered, final = self.memory(seen, hidden[None])
+        remembered, final = self._recall(seen, hidden)
         out = self.head(torch.cat([seen, remembered], -1))  # [B, F, 19 + 1]
         voice = torch.sigmoid(out[..., -1])
         gate = ((voice - self.GATE_SHUT) / (self.GATE_OPEN - self.GATE_SHUT)).clamp(0.0, 1.0).detach()
-        return gate[..., None] * _within_limits(out[..., :-1] * self.TYPICAL), voice, heard[:, frames:], final[0]
+        return gate[..., None] * _within_limits(out[..., :-1] * self.TYPICAL), voice, heard[:, frames:], final
+
+    def _recall(self, seen: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """`memory` over frames [B, F, 160] from a state [B, HIDDEN]: its outputs [B, F, HIDDEN] and the last one.
+
+        One frame goes by the equations of `nn.GRU`, since torch.compile takes no recurrent module.
+        """
+        if seen.shape[1] > 1:
+            remembered, final = self.memory(seen, hidden[None])
+            return remembered, final[0]
+        gru = self.memory
+        new = F.linear(seen[:, 0], gru.weight_ih_l0, gru.bias_ih_l0)
+        old = F.linear(hidden, gru.weight_hh_l0, gru.bias_hh_l0)
+        new_reset, new_update, new_state = new.chunk(3, 1)
+        old_reset, old_update, old_state = old.chunk(3, 1)
+        update = torch.sigmoid(new_update + old_update)
+        state = torch.tanh(new_state + torch.sigmoid(new_reset + old_reset) * old_state)
+        state = state + update * (hidden - state)
+        return state[:, None], state
 
     @staticmethod
     def _place(heard: Tensor, newest: Tensor, frames: int) -> Tensor:

@@ -1,6 +1,8 @@
 """The house model as a `System`: voice to rig, rig to geometry, geometry to pixels."""
 
+import logging
 import zlib
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,16 +17,17 @@ from torch import Tensor
 from models.audio.log_mel import BANDS, HOPS_PER_FRAME
 from models.canvas import Canvas
 from models.errors import IdentityError
+from models.finite import broken
 from models.framing import Framing
 from models.rig import CONTROLS, SPEECH, clamp, columns
 from models.system import AudioFeatures, ControlBatch, IdentityState
-from models.visavis.drawing import Drawing, Faces, blend, hang
-from models.visavis.engine import Backend, engine
+from models.visavis.drawing import Drawing, Faces, hang
+from models.visavis.engine import AUTO, Plan, Recent, Row, choose, start
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame, to_frame
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, blinks, mean_shape
 from models.visavis.renderer import DETAIL, FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet, Size
-from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState, SpeechStep
+from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState
 from models.visavis.surroundings import surroundings
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -36,8 +39,11 @@ IDENTITY_FORMAT: Final = 6
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
+_REMEMBERED: Final = 64  # identities
 _VIEW: Final = "view"
 _WHOLE: Final = torch.tensor([-MARGIN_PX, -MARGIN_PX, FRAME_PX + MARGIN_PX, FRAME_PX + MARGIN_PX], dtype=torch.float32)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -58,33 +64,48 @@ class Visavis:
     lookahead_ms: Final = LOOKAHEADS_MS
     controls: Final = frozenset(CONTROLS) - {"tongueOut"}
 
-    def __init__(self, rig: Rig, speech: SpeechNet, encoder: IdentityEncoder, net: PatchNet, backend: Backend) -> None:
+    def __init__(self, rig: Rig, speech: SpeechNet, encoder: IdentityEncoder, net: PatchNet, plan: Plan) -> None:
         self._detail = encoder.detail
         self.name = "visavis" if self._detail == 1 else "visavis-base"
         self.frame_px = FRAME_PX * self._detail
         self.identity_version = _identity_version(encoder)
+        self.plan = plan
         self._rig, self._speech, self._encoder = rig, speech.eval(), encoder.eval()
-        self._geometry = Geometry(rig, self._detail)
-        side = PHOTO_PX * self._detail
-        with torch.no_grad():
-            blank = hang(self._geometry, self._encoder, torch.zeros(1, 3, side, side), mean_shape())
-        fixed, controls = tuple(blank.tensors().values()), [torch.zeros(1, len(CONTROLS))]
-        every, mouth = (Drawing(self._geometry, net.eval(), lids=lids) for lids in (True, False))
-        self._draw_all = engine(f"{self.name}-mouth-and-eyes", every, backend, controls, fixed)
-        self._draw_mouth = engine(f"{self.name}-mouth", mouth, backend, controls, fixed)
+        self._geometry = Geometry(rig, self._detail)  # enrols on the CPU, wherever frames are drawn
+        self._persons = Recent[IdentityState, _Person](_REMEMBERED, lambda identity, _: self._person(identity))
+        net = deepcopy(net).eval()
+        if plan.backend != "openvino":  # which takes float32 and lays out memory by itself
+            net.to(plan.device, plan.dtype, memory_format=torch.channels_last)
+        geometry = self._geometry.to(plan.device)
+        # painting the eyes costs a CPU a third more, so there it is done only while lids move; a GPU does not notice
+        lids = [True] if plan.device.type == "cuda" else [False, True]
+        drawings = [Drawing(geometry, net, lids=painted) for painted in lids]
         fresh = self._speech.init_state(1)
-        sound = [torch.zeros(1, HOPS_PER_FRAME, BANDS), torch.zeros(1), fresh.heard, fresh.hidden]
-        self._listen = engine("speech", SpeechStep(self._speech), backend, sound)
-        self._stacked: _Stack | None = None
+        sound = torch.zeros(1, HOPS_PER_FRAME, BANDS), torch.zeros(1), fresh.heard, fresh.hidden
+        self._engines = start(plan, self.name, drawings, self._nobody(), self._speech, sound)
 
     @classmethod
-    def load(cls, backend: Backend = "openvino", size: Size = "small", path: Path | None = None) -> "Visavis":
-        """The system of one size with the bundled weights (or a renderer from `path`), on the CPU."""
+    def load(
+        cls, backend: str = AUTO, size: Size = "small", path: Path | None = None, precision: str = AUTO
+    ) -> "Visavis":
+        """The system of one size with the bundled weights, or with a renderer from `path`.
+
+        Args:
+            backend: What draws, one of `engine.BACKENDS`, or "auto": what is fastest here.
+            size: Of the pictures.
+            path: Another renderer.
+            precision: Of the painter, one of `engine.PRECISIONS`, or "auto": what the device is fast in.
+
+        Raises:
+            BackendError: If that cannot work on this machine.
+        """
+        plan = choose(backend, precision)
+        logger.info("engine: %s", plan)
         encoder, net = IdentityEncoder(DETAIL[size]), PatchNet(DETAIL[size])
         tensors = {name: tensor.float() for name, tensor in load_file(path or RENDERERS[size]).items()}
         for module, prefix in ((encoder, "encoder."), (net, "net.")):
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        return cls(Rig.load(), SpeechNet.load(), encoder, net, backend)
+        return cls(Rig.load(), SpeechNet.load(), encoder, net.requires_grad_(False), plan)
 
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, fit the rig to it, encode it. See `System.enroll`."""
@@ -121,59 +142,87 @@ class Visavis:
         return IdentityState(self.name, self.identity_version, {**tensors, _VIEW: view}, canvas)
 
     def init_state(self, batch: int) -> VisavisState:
-        """A fresh memory for `batch` streams."""
+        """A fresh memory for `batch` streams, on the CPU."""
         return VisavisState(self._speech.init_state(batch))
 
-    @torch.no_grad()
     def step(
         self, identities: list[IdentityState], features: AudioFeatures, controls: ControlBatch, state: VisavisState
     ) -> Tensor:
         """Draw the next frame of each stream. See `System.step`."""
-        voice = (features.values, features.lookahead_ms, state.speech.heard, state.speech.hidden)
-        spoken, *memory = self._listen(voice, ())
+        return self.draw(identities, self.pose(features, controls, state))
+
+    @torch.no_grad()
+    def pose(self, features: AudioFeatures, controls: ControlBatch, state: VisavisState) -> Tensor:
+        """The controls of each stream's next frame, the voice's share included, [B, 57], on the CPU.
+
+        A stream whose sound made nonsense of them begins anew; its row is not finite, and neither is what is drawn.
+        """
+        heard = (state.speech.heard, state.speech.hidden)
+        spoken, *memory = self._engines.listen(features.values, features.lookahead_ms, *heard)
         state.speech.follow(*memory)
         wanted = controls.values.index_add(1, _SPEECH, spoken * controls.lip_gain[:, None])
-        return self.draw(identities, clamp(wanted))
+        if (lost := broken(wanted)).any():
+            state.reset(lost)
+            wanted[lost] = torch.nan
+        return clamp(wanted)
 
+    @torch.no_grad()
     def draw(self, identities: list[IdentityState], controls: Tensor) -> Tensor:
-        """Draw each identity under its controls [B, 57], [B, 3, frame_px, frame_px], -1 to 1."""
-        stack = self._stack(identities)
-        lids = (blinks(stack.shape, controls) - stack.blinks).abs().amax()
-        draw = self._draw_all if lids > _LIDS_STILL else self._draw_mouth
-        return zoom(blend(*draw((controls,), stack.tensors)), stack.views)
+        """Draw each identity under its controls [B, 57], [B, 3, frame_px, frame_px], about -1 to 1.
 
-    def _stack(self, identities: list[IdentityState]) -> "_Stack":
-        """The identities as rows. The last stack is kept, since who sits in which row rarely changes."""
-        if self._stacked and [id(i) for i in self._stacked.identities] == [id(i) for i in identities]:
-            return self._stacked
-        for identity in identities:
-            if (identity.system, identity.version) != (self.name, self.identity_version):
-                raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
-        rows = {name: torch.stack([i.tensors[name] for i in identities]) for name in identities[0].tensors}
-        views = rows.pop(_VIEW)
+        Controls come on the CPU; frames lie on the device that draws. Streams that need the same drawing go together.
+        Where controls are not finite, the frame is not either.
+        """
+        lost, controls = broken(controls), controls.nan_to_num(0.0, 0.0, 0.0)  # they would become addresses of pixels
+        persons = [self._persons.of(identity) for identity in identities]
+        last = len(self._engines.draw) - 1
+        drawn_by = [min(int(person.lids_move(row)), last) for person, row in zip(persons, controls, strict=True)]
+        parts: list[Tensor] = []
+        order: list[int] = []
+        for which in sorted(set(drawn_by)):
+            rows = [at for at, by in enumerate(drawn_by) if by == which]
+            parts.append(self._engines.draw[which](controls[rows], [persons[at].row for at in rows]))
+            order += rows
+        frames = parts[0] if len(parts) == 1 else torch.cat(parts)[torch.tensor(order).argsort()]
+        if lost.any():
+            frames[lost.to(frames.device)] = torch.nan
+        return zoom(frames, [person.view for person in persons])
+
+    def _person(self, identity: IdentityState) -> "_Person":
+        if (identity.system, identity.version) != (self.name, self.identity_version):
+            raise IdentityError(f"{identity.system} {identity.version}", f"{self.name} {self.identity_version}")
+        rows = {name: tensor[None].contiguous() for name, tensor in identity.tensors.items() if name != _VIEW}
         faces = Faces.from_tensors(rows)
-        own = blinks(faces.shape, faces.own)
-        self._stacked = _Stack(list(identities), faces.shape, own, tuple(faces.tensors().values()), views)
-        return self._stacked
+        row = tuple(faces.tensors().values())
+        return _Person(row, faces.shape, blinks(faces.shape, faces.own), tuple(identity.tensors[_VIEW].tolist()))
+
+    @torch.no_grad()
+    def _nobody(self) -> Row:
+        """The mean face under a grey photo."""
+        side = PHOTO_PX * self._detail
+        grey = hang(self._geometry, self._encoder, torch.zeros(1, 3, side, side), mean_shape())
+        return tuple(grey.tensors().values())
 
 
 @dataclass(frozen=True)
-class _Stack:
-    """Identities as rows of a batch.
+class _Person:
+    """An identity as the drawing wants it.
 
     Attributes:
-        identities: Whose they are.
-        shape: The persons.
-        blinks: The blinks that the photos show, [B, 2].
-        tensors: Those of `FACES`.
-        views: What is shown of each frame (x0, y0, x1, y1), [B, 4], frame px, int64.
+        row: What engines know it by.
+        shape: Who it is, a batch of one.
+        blinks: The blinks that the photo shows, [1, 2].
+        view: What is shown of each frame (x0, y0, x1, y1), frame px.
     """
 
-    identities: list[IdentityState]
+    row: Row
     shape: Shape
     blinks: Tensor
-    tensors: tuple[Tensor, ...]
-    views: Tensor
+    view: tuple[int, ...]
+
+    def lids_move(self, controls: Tensor) -> bool:
+        """Whether controls [57] on the CPU move the lids, so that somebody sees it. Speech never does."""
+        return bool((blinks(self.shape, controls[None]) - self.blinks).abs().amax() > _LIDS_STILL)
 
 
 def shown(photo_px: Tensor) -> Tensor:
@@ -193,13 +242,16 @@ def shown(photo_px: Tensor) -> Tensor:
     return torch.cat([corner, corner + side])
 
 
-def zoom(frames: Tensor, views: Tensor) -> Tensor:
-    """Enlarge the part of each frame [B, 3, S, S] that is shown, `views` [B, 4] in frame px, to the whole frame."""
+def zoom(frames: Tensor, views: list[tuple[int, ...]]) -> Tensor:
+    """Enlarge the part of each frame [B, 3, S, S] that is shown (x0, y0, x1, y1), frame px, to the whole frame."""
     side = frames.shape[-1]
-    views = views * (side // FRAME_PX)
-    if (views[:, 2] - views[:, 0] == side).all():
+    detail = side // FRAME_PX
+    if all(x1 - x0 == FRAME_PX for x0, _, x1, _ in views):
         return frames
-    pieces = [frame[None, :, y0:y1, x0:x1] for frame, (x0, y0, x1, y1) in zip(frames, views.tolist(), strict=True)]
+    pieces = [
+        frame[None, :, y0 * detail : y1 * detail, x0 * detail : x1 * detail]
+        for frame, (x0, y0, x1, y1) in zip(frames, views, strict=True)
+    ]
     return torch.cat([F.interpolate(piece, (side, side), mode="bilinear", align_corners=False) for piece in pieces])
 
 

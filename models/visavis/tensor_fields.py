@@ -22,4 +22,4 @@ class TensorFields:
         Raises:
             KeyError: If a field is missing.
         """
-        return cls(**{field.name: tensors[prefix + field.name] for field in fields(cls)})
+        return cls(**{name: tensors[prefix + name] for name in cls.__dataclass_fields__})

@@ -7,8 +7,8 @@ import torch
 from models import rig
 from models.canvas import Canvas, Paste
 from models.errors import IdentityError
+from models.finite import broken
 from models.system import AudioFeatures, ControlBatch, IdentityState
-from models.visavis.drawing import blend
 from models.visavis.ict import Shape, mean_shape
 from models.visavis.renderer import MARGIN_PX
 from models.visavis.system import Visavis, shown, zoom
@@ -123,10 +123,9 @@ def test_openvino_does_not_draw_the_face_before(eager, nobody, picture):
 
 
 def test_painting_the_mouth_alone_is_the_same_picture_where_no_lid_moved(eager, nobody):
-    tensors = eager._stack([nobody]).tensors
+    row = eager._persons.of(nobody).row
     for controls in ({"jawOpen": 0.3}, {"mouthPucker": 0.8, "headYaw": 8}, {"gazeYaw": 10}):
-        vector = rig.vector(controls)[None]
-        mouth, every = (blend(*draw([vector], tensors)) for draw in (eager._draw_mouth, eager._draw_all))
+        mouth, every = (draw(rig.vector(controls)[None], [row]) for draw in eager._engines.draw)
         assert (mouth - every).abs().max() < 1e-6
 
 
@@ -149,6 +148,24 @@ def test_lip_gain_zero_keeps_the_lips_closed_whatever_is_heard(eager, nobody):
     for _ in range(5):
         shut = eager.step([nobody], loud, ControlBatch(torch.zeros(1, 57), torch.zeros(1)), state)[0]
     torch.testing.assert_close(shut, draw(eager, nobody), atol=0, rtol=0)
+
+
+def test_nonsense_heard_by_one_stream_breaks_its_frame_alone_and_only_once(eager, nobody):
+    values = torch.rand(2, 4, 80, generator=torch.Generator().manual_seed(3))
+    still = ControlBatch(torch.zeros(2, 57), torch.ones(2))
+    ahead, state = torch.full((2,), 40.0), eager.init_state(2)
+    poisoned = values.clone()
+    poisoned[0, 1, 5] = torch.nan
+    assert broken(eager.step([nobody, nobody], AudioFeatures(poisoned, ahead), still, state)).tolist() == [True, False]
+    after = eager.step([nobody, nobody], AudioFeatures(values, ahead), still, state)
+    fresh = eager.step(
+        [nobody], AudioFeatures(values[:1], ahead[:1]), ControlBatch(*_first(still)), eager.init_state(1)
+    )
+    torch.testing.assert_close(after[:1], fresh, atol=1e-5, rtol=0)
+
+
+def _first(batch):
+    return batch.values[:1], batch.lip_gain[:1]
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +226,7 @@ def test_the_view_is_the_largest_square_that_the_photo_fills(photo_px, square):
 
 def test_zooming_enlarges_each_rows_own_view():
     frames = torch.arange(16.0).reshape(1, 1, 4, 4).repeat_interleave(64, 2).repeat_interleave(64, 3).repeat(2, 3, 1, 1)
-    views = torch.tensor([[0, 0, 256, 256], [64, 128, 128, 192]])
-    whole, part = zoom(frames, views)
+    whole, part = zoom(frames, [(0, 0, 256, 256), (64, 128, 128, 192)])
     assert torch.equal(whole, frames[0])
     assert torch.equal(part, torch.full((3, 256, 256), 9.0))
 

@@ -36,7 +36,7 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
     cert.touch()
     key.touch()
     words = ["--host", "0.0.0.0", "--port", "9", "--system", "x", "--lookahead-ms", "120"]
-    words += ["--max-sessions", "2", "--idle-timeout-s", "7.5"]
+    words += ["--backend", "eager", "--precision", "fp32", "--max-sessions", "2", "--idle-timeout-s", "7.5"]
     words += ["--allow-origin", "https://a.example", "--allow-origin", "http://b.example:81"]
     words += ["--ice-server", "stun:s.example", "--ice-server", "turn:t.example:1?transport=tcp,ann,a,b"]
     words += ["--data-dir", str(tmp_path), "--tls-cert", str(cert), "--tls-key", str(key)]
@@ -44,6 +44,8 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
         host="0.0.0.0",
         port=9,
         system="x",
+        backend="eager",
+        precision="fp32",
         lookahead_ms=120,
         max_sessions=2,
         idle_timeout_s=7.5,

@@ -7,7 +7,7 @@ import torch
 from kernels.composite_i420 import composite_i420_reference
 from kernels.i420 import rgb_to_i420
 from models.canvas import FEATHER, Canvas
-from stream.compose import Composer, planes, to_pixels
+from stream.compose import Backdrop, Composer, planes, to_pixels
 
 FRAME_PX = 128
 
@@ -29,12 +29,20 @@ def matte():
 
 
 @pytest.mark.parametrize("corner", [(60, 28), (-20, 28), (160, -10), (0, 80)], ids=str)
-def test_a_picture_is_what_the_composite_kernel_defines(corner):
+@pytest.mark.parametrize("by", ["rectangle", "kernel"])
+def test_a_picture_is_what_the_composite_kernel_defines(corner, by):
     around, drawn = canvas(corner=corner), frame()
     to_crop = torch.tensor([[[1.0, 0, -corner[0]], [0, 1, -corner[1]]]])
     wanted = composite_i420_reference(around.rgb[None], drawn, matte(), to_crop)[0].numpy()
-    off = np.abs(Composer().i420(drawn, around).astype(int) - wanted)
+    got = Composer().i420(drawn, around) if by == "rectangle" else Backdrop(around, drawn).i420(drawn)
+    off = np.abs(got.astype(int) - wanted)
     assert off.max() <= 1  # sums taken in another order
+    assert (off > 0).mean() < 0.01
+
+
+def test_before_nothing_the_kernel_shows_the_frame_to_its_edges():
+    off = np.abs(Backdrop(None, frame()).i420(frame()).astype(int) - rgb_to_i420(frame())[0].numpy())
+    assert off.max() <= 1
     assert (off > 0).mean() < 0.01
 
 

@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+import torch
 from aioice import stun
 
 from stream import doctor
@@ -37,6 +38,12 @@ def test_this_machine_has_what_the_tests_need():
     checks |= {check.name: check for check in (doctor.check_openvino(), doctor.check_codecs(), doctor.check_udp())}
     assert {name: check.verdict for name, check in checks.items() if check.verdict == "failed"} == {}
     assert checks["codecs"].found.startswith("PyAV ")
+
+
+def test_the_doctor_says_what_auto_takes_and_why():
+    backend = "cudagraph in fp16 on cuda" if torch.cuda.is_available() else "openvino in "
+    assert doctor.check_engine().found.startswith(backend)
+    assert ": " in doctor.check_engine().found
 
 
 def test_a_port_in_use_is_a_warning_and_an_unknown_host_a_failure():

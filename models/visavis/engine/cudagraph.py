@@ -1,0 +1,105 @@
+"""CUDA graphs: everything from features to frame is recorded once for each batch size and replayed by one call.
+
+What is recorded is the compiled module. It reads and writes fixed addresses: buffers that each frame's numbers are
+copied into, and a pool of identities of which the graph itself gathers its rows. An identity may be swapped while
+others are drawn: the pool's addresses stay.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from models.rig import CONTROLS
+from models.visavis.engine.rows import Recent, Row
+
+BATCHES: Final = (1, 2, 4, 8, 16, 32)
+"""Sizes that are recorded; a batch takes the next larger one, and more than the largest go in turns."""
+CAPACITY: Final = 2 * BATCHES[-1]
+"""Identities in the pool: at least a whole batch."""
+
+Work = Callable[[], object]
+Record = Callable[[Work], Work]
+"""Takes work that reads and writes fixed tensors and returns what does it again."""
+
+
+class IdentityPool:
+    """Identities on a device at fixed addresses; the one that was used least recently makes room."""
+
+    def __init__(self, like: Row, device: torch.device, capacity: int = CAPACITY) -> None:
+        self.tensors = tuple(t.new_zeros(capacity, *t.shape[1:], device=device) for t in like)
+        self._used = 0
+        self._slots = Recent[Row, int](capacity, self._move_in)
+
+    def slots(self, rows: Sequence[Row]) -> Tensor:
+        """Where these identities lie, [B], int64, on the CPU; those that were not there move in."""
+        return torch.tensor([self._slots.of(row) for row in rows])
+
+    def _move_in(self, row: Row, slot: int | None) -> int:
+        if slot is None:
+            slot, self._used = self._used, self._used + 1
+        for pooled, tensor in zip(self.tensors, row, strict=True):
+            pooled[slot].copy_(tensor[0])
+        return slot
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """One batch size: the tensors that its graph reads and writes, and the graph."""
+
+    controls: Tensor
+    slots: Tensor
+    frames: Tensor
+    replay: Work
+
+
+class CudaGraph:
+    """Replays a recorded module; see `Run`."""
+
+    def __init__(self, network: nn.Module, device: torch.device, row: Row, record: Record) -> None:
+        """`row` is any identity, for the shapes; `record` is `record_cuda` but in tests."""
+        self._network, self._device, self._record = network, device, record
+        self._pool = IdentityPool(row, device)
+        self._sizes: dict[int, _Recorded] = {}
+
+    @torch.no_grad()
+    def __call__(self, controls: Tensor, rows: Sequence[Row]) -> Tensor:
+        turns = [slice(at, at + BATCHES[-1]) for at in range(0, len(rows), BATCHES[-1])]
+        return torch.cat([self._turn(controls[turn], rows[turn]) for turn in turns])
+
+    def _turn(self, controls: Tensor, rows: Sequence[Row]) -> Tensor:
+        count = len(rows)
+        size = next(size for size in BATCHES if size >= count)
+        if size not in self._sizes:
+            self._sizes[size] = self._recorded(size)
+        graph = self._sizes[size]
+        graph.slots[:count].copy_(self._pool.slots(rows))
+        graph.controls[:count].copy_(controls)
+        graph.replay()
+        return graph.frames[:count]
+
+    def _recorded(self, size: int) -> _Recorded:
+        controls = torch.zeros(size, len(CONTROLS), device=self._device)
+        slots = torch.zeros(size, dtype=torch.int64, device=self._device)
+
+        def draw() -> Tensor:
+            return self._network(controls, *(tensor.index_select(0, slots) for tensor in self._pool.tensors))
+
+        frames = torch.empty_like(draw())
+        return _Recorded(controls, slots, frames, self._record(lambda: frames.copy_(draw())))
+
+
+def record_cuda(work: Work) -> Work:
+    """Record work on the current CUDA device; every compilation and every choice of an algorithm is over before."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
