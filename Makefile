@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 OUT ?= build/weights
 BENCH_OUT ?= build/bench
-MINUTES ?= 8
+MINUTES ?= 8.5
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -35,31 +35,34 @@ MOST_LEVELS_APART: Final = 2.0
 
 @dataclass
 class Chain:
-    """The house model's stages with everything they need, `batch` sessions of one size on the default device.
+    """The house model's stages with everything they need, `batch` sessions of one size on one device.
 
     Each stage leaves what the next one takes, so that any of them can be repeated by itself.
     """
 
     batch: int
     size: Size
+    device: torch.device
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)  # every chain has the same weights and the same photo
         detail = DETAIL[self.size]
         with torch.no_grad():
-            self.geometry = Geometry(Rig.load(), detail)
-            self.net, encoder, self.speech = PatchNet(detail).eval(), IdentityEncoder(detail).eval(), SpeechNet().eval()
-            torch.nn.init.normal_(self.net.leave.weight, std=0.01)
+            geometry, encoder = Geometry(Rig.load(), detail), IdentityEncoder(detail).eval()
+            net, speech = PatchNet(detail).eval(), SpeechNet().eval()
+            torch.nn.init.normal_(net.leave.weight, std=0.01)
             photo = torch.rand(1, 3, PHOTO_PX * detail, PHOTO_PX * detail) * 2 - 1
-            one = hang(self.geometry, encoder, photo, mean_shape())
-        rows = {
-            name: tensor.expand(self.batch, *tensor.shape[1:]).contiguous() for name, tensor in one.tensors().items()
-        }
-        self.faces = Faces.from_tensors(rows)
-        self.basis, self.ring = house_basis(), 0.1 * torch.randn(1, RING_SAMPLES).repeat(self.batch, 1)
-        self.end = torch.arange(self.batch) * 997 + 50_000
-        self.lookahead_ms, self.state = torch.full((self.batch,), LOOKAHEAD_MS), self.speech.init_state(self.batch)
-        self.turned, self.spoken = vector({"headYaw": 8.0, "jawOpen": 0.3})[None], torch.tensor(columns(SPEECH))
+            one = hang(geometry, encoder, photo, mean_shape())
+        self.geometry, self.net, self.speech = geometry.to(self.device), net.to(self.device), speech.to(self.device)
+        rows = {name: t.expand(self.batch, *t.shape[1:]).contiguous() for name, t in one.tensors().items()}
+        self.faces = Faces.from_tensors({name: t.to(self.device) for name, t in rows.items()})
+        self.ring = (0.1 * torch.randn(1, RING_SAMPLES)).repeat(self.batch, 1).to(self.device)
+        turned = vector({"headYaw": 8.0, "jawOpen": 0.3}).expand(self.batch, len(CONTROLS))
+        self.turned, self.spoken = turned.to(self.device), torch.tensor(columns(SPEECH), device=self.device)
+        with self.device:
+            self.basis, self.end = house_basis(), torch.arange(self.batch) * 997 + 50_000
+            self.lookahead_ms = torch.full((self.batch,), LOOKAHEAD_MS)
+        self.state = self.speech.init_state(self.batch)
         self.run()
 
     def run(self) -> Tensor:
@@ -70,7 +73,7 @@ class Chain:
 
     def stages(self) -> dict[str, Callable[[], object]]:
         """In the order in which a frame passes them."""
-        return {
+        stages: dict[str, Callable[[], object]] = {
             "features": self.hear,
             "speech net": self.listen,
             "geometry": self.place,
@@ -78,6 +81,7 @@ class Chain:
             "blend": self.join,
             "RGB to I420": self.convert,
         }
+        return stages | ({"copy to the host": self.fetch} if self.device.type == "cuda" else {})
 
     def hear(self) -> None:
         how = {"floor_power": FLOOR_POWER, "decades_per_unit": DECADES_PER_UNIT}
@@ -86,8 +90,7 @@ class Chain:
     @torch.no_grad()
     def listen(self) -> None:
         spoken, *_ = self.speech.advance(self.heard, self.lookahead_ms, self.state.heard, self.state.hidden)
-        moved = self.turned.expand(self.batch, len(CONTROLS))
-        self.controls = moved.index_add(1, self.spoken, spoken)
+        self.controls = self.turned.index_add(1, self.spoken, spoken)
 
     @torch.no_grad()
     def place(self) -> None:
@@ -107,6 +110,9 @@ class Chain:
     def convert(self) -> None:
         self.i420 = rgb_to_i420(self.frame)
 
+    def fetch(self) -> None:
+        self.i420.cpu()
+
 
 def parts(plan: Plan) -> list[Part]:
     """A part for each size of the house model and each batch."""
@@ -120,15 +126,13 @@ def parts(plan: Plan) -> list[Part]:
 
 @torch.no_grad()
 def _measured(size: Size, batch: int, plan: Plan) -> list[Row]:
-    with torch.device(plan.device):
-        chain, alone = Chain(batch, size), Chain(1, size)
-        _compare(chain, alone)
-        name = f"visavis {chain.frame.shape[-1]} px, batch {batch}"
-        taken = take_turns({stage: launched(call, plan.device) for stage, call in chain.stages().items()}, plan.n)
-        stages = [
-            latency_row("stages", f"{name}, {stage}", times, device=plan.device) for stage, times in taken.items()
-        ]
-        return stages + _whole(chain, alone, name, plan)
+    device = torch.device(plan.device)
+    chain, alone = Chain(batch, size, device), Chain(1, size, device)
+    _compare(chain, alone)
+    name = f"visavis {chain.frame.shape[-1]} px, batch {batch}"
+    taken = take_turns({stage: launched(call, plan.device) for stage, call in chain.stages().items()}, plan.n)
+    stages = [latency_row("stages", f"{name}, {stage}", times, device=plan.device) for stage, times in taken.items()]
+    return stages + _whole(chain, alone, name, plan)
 
 
 def _whole(chain: Chain, alone: Chain, name: str, plan: Plan) -> list[Row]:

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +16,10 @@ from benchmarks.errors import NotHereError
 from benchmarks.harness import Row, latency, latency_row, value_row
 from benchmarks.plan import Plan
 from benchmarks.suite import Part
+from models.errors import BackendError
+from models.visavis.engine import BACKENDS, choose
 
 ROOT: Final = Path(__file__).parent.parent
-BACKENDS: Final = ("openvino", "eager")
 FRAMES: Final = 40
 STARTS: Final = 3
 WARM: Final = 1.1
@@ -28,14 +28,18 @@ _IN_A_ROW: Final = 3
 
 
 def parts(plan: Plan) -> list[Part]:
-    """A part for each backend, first with empty caches, then with those that the start before left."""
+    """A part for each backend, what `auto` takes first: with empty caches, then with those that the start left."""
     starts = STARTS if plan.n >= 100 else 1
-    return [Part(backend, partial(_measured, backend, starts)) for backend in BACKENDS]
+    first = choose().backend
+    order = [first, *(backend for backend in BACKENDS if backend != first)]
+    return [Part(backend, partial(_measured, backend, starts)) for backend in order]
 
 
 def _measured(backend: str, starts: int) -> list[Row]:
-    if find_spec(backend) is None and backend != "eager":
-        raise NotHereError(f"{backend}, which is not installed")
+    try:
+        choose(backend)
+    except BackendError as error:
+        raise NotHereError(str(error)) from None
     with tempfile.TemporaryDirectory() as caches:
         cold = _start(backend, Path(caches))
         kept = [_start(backend, Path(caches)) for _ in range(starts)]

@@ -120,9 +120,9 @@ def test_the_bench_of_a_gpu_machine_runs_without_the_web_stack(tmp_path):
         "import torch; torch.set_num_threads(1)\n"
         "runpy.run_module('benchmarks', run_name='__main__')\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     run = read_run(tmp_path / "run.json")
     assert run.environment["nvml"] == "nvidia-ml-py is not installed"
-    assert {row.form for row in run.rows if row.bench == "stages"} >= {"features", "geometry", "painter", "RGB to I420"}
-    assert "Latency by stage" in (tmp_path / "run.html").read_text()
+    assert {row.form for row in run.rows} >= {"eager", "one by one", "grouped convolution", "torch.stft", "copy"}
+    assert "Kernels against copying" in (tmp_path / "run.html").read_text()

@@ -1,4 +1,5 @@
 import sys
+import time
 
 from benchmarks.errors import NotHereError
 from benchmarks.harness import value_row
@@ -55,9 +56,16 @@ def test_no_part_begins_once_the_budget_is_spent():
         return [value_row("b", f"until {now_s[0]:g}", "MB", 1.0)]
 
     run_suite(run, suite_of(slow, slow, slow), PLAN, budget, lambda _: None)
-    assert 60.0 < 120.0 - RESERVE_S < 120.0  # the second part begins in time, the third would not
     assert [row.name for row in run.rows] == ["until 160", "until 220"]
-    assert run.left_out == [LeftOut("s", "part 2", "the 2 minutes were over", failed=False)]
+    assert run.left_out == [LeftOut("s", "part 2", "the 2.0 minutes were over", failed=False)]
+
+
+def test_a_part_that_outlasts_the_budget_is_ended():
+    run, soon = Run(), Budget((RESERVE_S + 0.2) / 60)
+    run_suite(run, suite_of(lambda: time.sleep(60), rows("never")), PLAN, soon, lambda _: None)
+    assert run.rows == []
+    assert [(part.part, part.failed) for part in run.left_out] == [("part 0", False), ("part 1", False)]
+    assert "minutes were over" in run.left_out[0].why
 
 
 def test_rows_are_kept_with_what_the_gpu_did(monkeypatch):
