@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.compare import MARGIN, Change, Key, by_key, judge
 from benchmarks.harness import Row
 from benchmarks.page import Cell, Table, as_table, document
-from benchmarks.plots import STYLE, Axis, Bar, Series, chart, waterfall
+from benchmarks.plots import STYLE, Axis, Bar, Form, Series, chart, waterfall
 from benchmarks.results import Run
 
 DUE_MS: Final = 40.0
@@ -19,6 +19,7 @@ KERNELS: Final = "kernels"
 COPY: Final = "copy"
 _LEAST_SAMPLES: Final = 20
 _PERCENTILES: Final = (*range(0, 100, 2), 99, 100)
+_DASHES: Final[tuple[Form, ...]] = ("line", "dashed", "dotted")
 _LAYOUT: Final = (
     "body{max-width:74rem}.wide{overflow-x:auto}details{margin:1rem 0}summary{cursor:pointer;font-weight:600}"
     "h2{margin-top:2.2rem}td{white-space:nowrap}.note{opacity:.75;max-width:44rem}"
@@ -122,28 +123,31 @@ def _gb_s(row: Row) -> float:
 
 
 def _curves(runs: Sequence[Run], labels: Sequence[str]) -> str:
-    """Percentile curves of every case, the forms of all runs in one chart; folded by benchmark."""
+    """Percentile curves of every case, folded by benchmark: a form has its colour, a run its dashes."""
     benches = dict.fromkeys(row.bench for run in runs for row in run.rows if len(row.samples) >= _LEAST_SAMPLES)
     parts: list[str] = []
     for bench in benches:
         cases: dict[str, list[Series]] = {}
-        for run, label in zip(runs, labels, strict=True):
+        colours: dict[tuple[str, str], int] = {}
+        for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
             for row in run.rows:
                 if row.bench == bench and len(row.samples) >= _LEAST_SAMPLES:
+                    drawn = cases.setdefault(row.case, [])
+                    colour = colours.setdefault((row.case, row.form), len(drawn))
                     name = row.form if len(runs) == 1 else f"{row.form}, {label}"
-                    cases.setdefault(row.case, []).append(_percentiles(name, row))
+                    drawn.append(_percentiles(name, row, _DASHES[min(number, len(_DASHES) - 1)], colour))
         charts = [chart(case, _PERCENT, Axis("time, ms", log=True), series) for case, series in cases.items()]
-        opened = " open" if bench in ("frame", "render") else ""
-        parts.append(f"<details{opened}><summary>{html.escape(bench)}</summary>{_gallery(charts)}</details>")
+        parts.append(f"<details open><summary>{html.escape(bench)}</summary>{_gallery(charts)}</details>")
     return "".join(parts)
 
 
 _PERCENT: Final = Axis("percent of the calls that took no longer", ticks=[(p, str(p)) for p in (0, 25, 50, 75, 95)])
 
 
-def _percentiles(name: str, row: Row) -> Series:
+def _percentiles(name: str, row: Row, form: Form, colour: int) -> Series:
     levels = np.percentile(row.samples, _PERCENTILES)
-    return Series(name, [(float(p), float(level)) for p, level in zip(_PERCENTILES, levels, strict=True)])
+    points = [(float(p), float(level)) for p, level in zip(_PERCENTILES, levels, strict=True)]
+    return Series(name, points, form, colour=colour)
 
 
 def _rows(runs: Sequence[Run], labels: Sequence[str]) -> str:
