@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from benchmarks.page import number
+
 WIDTH: Final = 520
 HEIGHT: Final = 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 30, 44
@@ -25,7 +27,7 @@ STYLE: Final = (
     + "svg.chart .line{fill:none;stroke-width:2}.dashed{stroke-dasharray:6 4}.dotted{stroke-dasharray:2 3}"
     ".legend{display:flex;flex-wrap:wrap;gap:.1rem 1rem;max-width:520px;font-size:12px}"
     ".legend i{display:inline-block;width:.8em;height:.8em;margin-right:.4em;border-radius:2px}"
-    ".legend .dashed,.legend .dotted{height:0;border-radius:0;vertical-align:middle;border-top-width:3px}"
+    ".legend .dashed,.legend .dotted{height:0;width:1.6em;border-radius:0;vertical-align:middle;border-top-width:3px}"
     ".legend .dashed{border-top-style:dashed}.legend .dotted{border-top-style:dotted}"
     + "".join(
         f".legend .s{i}{{background:var(--c{i})}}.legend .s{i}.dashed,.legend .s{i}.dotted{{background:none;"
@@ -126,7 +128,7 @@ def waterfall(title: str, axis: Axis, bars: Sequence[Bar], legend: Sequence[str]
     """Bars under each other, each beginning where its own `start` says; `legend` names the colours."""
     if not bars:
         return ""
-    left = max(_LEFT, 12 + 6.3 * max(len(bar.label) for bar in bars))
+    left = max(_LEFT, 12 + 7.5 * max(len(bar.label) for bar in bars))
     height = _TOP + _BAR * len(bars) + _BOTTOM
     across = _scale(axis, [0.0, *(bar.start + bar.length for bar in bars)], left, WIDTH - 60)
     parts: list[str] = []
@@ -141,7 +143,7 @@ def waterfall(title: str, axis: Axis, bars: Sequence[Bar], legend: Sequence[str]
         shape = f'x="{begin:.1f}" y="{top + 3}" width="{max(1.0, end - begin):.1f}" height="{_BAR - 6}"'
         parts.append(f'<rect class="{_mark("dots", bar.colour)}" {shape} rx="2"/>')
         parts.append(_text(left - 6, top + _BAR / 2 + 4, bar.label, "end"))
-        parts.append(_text(end + 5, top + _BAR / 2 + 4, f"{bar.length:.3g}", "start"))
+        parts.append(_text(end + 5, top + _BAR / 2 + 4, number(bar.length, 3), "start"))
     return _figure(title, height, "".join(parts), [(name, _mark("line", i)) for i, name in enumerate(legend)])
 
 
@@ -173,7 +175,7 @@ def _ticks(scale: _Scale, axis: Axis) -> Ticks:
     values = _factors(scale) if scale.log else []
     if len(values) < _LEAST_TICKS:
         values = _steps(scale)
-    return [(value, f"{value:.4g}") for value in values]
+    return [(value, number(value)) for value in values]
 
 
 def _factors(scale: _Scale) -> list[float]:

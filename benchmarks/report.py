@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.compare import MARGIN, Change, Key, by_key, judge
 from benchmarks.harness import Row
-from benchmarks.page import Cell, Table, as_table, document
+from benchmarks.page import Cell, Table, as_table, document, number
 from benchmarks.plots import STYLE, Axis, Bar, Form, Series, chart, waterfall
 from benchmarks.results import Run
 
@@ -17,12 +17,13 @@ DUE_MS: Final = 40.0
 STAGES: Final = "stages"
 KERNELS: Final = "kernels"
 COPY: Final = "copy"
+SESSIONS: Final = "sessions"
 _LEAST_SAMPLES: Final = 20
 _PERCENTILES: Final = (*range(0, 100, 2), 99, 100)
 _DASHES: Final[tuple[Form, ...]] = ("line", "dashed", "dotted")
 _LAYOUT: Final = (
     "body{max-width:74rem}.wide{overflow-x:auto}details{margin:1rem 0}summary{cursor:pointer;font-weight:600}"
-    "h2{margin-top:2.2rem}td{white-space:nowrap}.note{opacity:.75;max-width:44rem}"
+    "h2{margin-top:2.2rem}td,th{white-space:nowrap}.note{opacity:.75;max-width:44rem}"
 )
 
 
@@ -73,11 +74,11 @@ def _waterfall(case: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
     ends = [0.0] * len(runs)
     bars: list[Bar] = []
     for stage in dict.fromkeys(form for found in taken for form in found):
-        for number, found in enumerate(taken):
+        for run, found in enumerate(taken):
             if stage in found:
-                bars.append(Bar(stage, ends[number], found[stage].p50, number))
-                ends[number] += found[stage].p50
-    totals = ", ".join(f"{end:.3g} ms" for end in ends)
+                bars.append(Bar(stage, ends[run], found[stage].p50, run))
+                ends[run] += found[stage].p50
+    totals = ", ".join(f"{number(end, 3)} ms" for end in ends)
     return waterfall(f"{case}: {totals}", Axis("time since the sound was complete, ms"), bars, labels)
 
 
@@ -85,7 +86,7 @@ def _sessions(runs: Sequence[Run], labels: Sequence[str]) -> str:
     """p99 over the number of sessions, a line for each case and run."""
     series: list[Series] = []
     for run, label in zip(runs, labels, strict=True):
-        rows = [row for row in run.rows if row.x_unit == "sessions" and row.x is not None and row.p99 is not None]
+        rows = [row for row in run.rows if row.x_unit == SESSIONS and row.x is not None and row.p99 is not None]
         for case in dict.fromkeys(row.case for row in rows):
             points = sorted((row.x, row.p99) for row in rows if row.case == case and row.x and row.p99)
             series.append(Series(f"{case}, {label}", points))
@@ -123,22 +124,36 @@ def _gb_s(row: Row) -> float:
 
 
 def _curves(runs: Sequence[Run], labels: Sequence[str]) -> str:
-    """Percentile curves of every case, folded by benchmark: a form has its colour, a run its dashes."""
-    benches = dict.fromkeys(row.bench for run in runs for row in run.rows if len(row.samples) >= _LEAST_SAMPLES)
+    """Percentile curves of every case, folded by benchmark."""
     parts: list[str] = []
-    for bench in benches:
-        cases: dict[str, list[Series]] = {}
-        colours: dict[tuple[str, str], int] = {}
-        for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
-            for row in run.rows:
-                if row.bench == bench and len(row.samples) >= _LEAST_SAMPLES:
-                    drawn = cases.setdefault(row.case, [])
-                    colour = colours.setdefault((row.case, row.form), len(drawn))
-                    name = row.form if len(runs) == 1 else f"{row.form}, {label}"
-                    drawn.append(_percentiles(name, row, _DASHES[min(number, len(_DASHES) - 1)], colour))
-        charts = [chart(case, _PERCENT, Axis("time, ms", log=True), series) for case, series in cases.items()]
+    for bench in dict.fromkeys(row.bench for run in runs for row in run.rows if _has_curve(row)):
+        mine = [[row for row in run.rows if row.bench == bench and _has_curve(row)] for run in runs]
+        cases = dict.fromkeys(row.case for rows in mine for row in rows)
+        charts = [
+            _curves_of(case, [[row for row in rows if row.case == case] for rows in mine], labels) for case in cases
+        ]
         parts.append(f"<details open><summary>{html.escape(bench)}</summary>{_gallery(charts)}</details>")
     return "".join(parts)
+
+
+def _has_curve(row: Row) -> bool:
+    return len(row.samples) >= _LEAST_SAMPLES and row.x_unit != SESSIONS  # sessions have a chart of their own
+
+
+def _curves_of(case: str, runs: Sequence[Sequence[Row]], labels: Sequence[str]) -> str:
+    """The curves of one case in each run: a form has its colour, a run its dashes."""
+    forms = list(dict.fromkeys(row.form for rows in runs for row in rows))
+    series = [
+        _percentiles(
+            row.form if len(runs) == 1 else f"{row.form}, {label}",
+            row,
+            _DASHES[min(at, len(_DASHES) - 1)],
+            forms.index(row.form),
+        )
+        for at, (rows, label) in enumerate(zip(runs, labels, strict=True))
+        for row in rows
+    ]
+    return chart(case, _PERCENT, Axis("time, ms", log=True), series)
 
 
 _PERCENT: Final = Axis("percent of the calls that took no longer", ticks=[(p, str(p)) for p in (0, 25, 50, 75, 95)])
@@ -154,8 +169,8 @@ def _rows(runs: Sequence[Run], labels: Sequence[str]) -> str:
     """A table for each benchmark: p50, p95 and p99 of every run, and the verdict on the later ones."""
     tables = [by_key(run) for run in runs]
     keys = list(dict.fromkeys(key for rows in tables for key in rows))
-    heads = ["", "unit", *(f"{label}: {part}" for label in labels for part in ("p50", "p95", "p99")), "promised"]
-    heads += [f"{label} / {labels[0]}" for label in labels[1:]]
+    heads = ["", "unit", *(f"{label} / {labels[0]}" for label in labels[1:]), "promised"]
+    heads += [f"{label}: {part}" for label in labels for part in ("p50", "p95", "p99")]
     parts: list[str] = []
     for bench in dict.fromkeys(key[0] for key in keys):
         mine = [key for key in keys if key[0] == bench]
@@ -173,11 +188,11 @@ def _line(key: Key, tables: Sequence[dict[Key, Row]]) -> list[Cell]:
     found = [rows.get(key) for rows in tables]
     first = next(row for row in found if row is not None)
     cells: list[Cell] = [first.name, first.unit]
-    for row in found:
-        cells += [None] * 3 if row is None else [row.p50, row.p95, row.p99]
-    cells.append("" if first.limit is None else f"{first.limit_of} at {first.bound} {first.limit:g}")
     for row in found[1:]:
         cells.append(None if row is None or found[0] is None else _verdict(judge(found[0], row)))
+    cells.append("" if first.limit is None else f"{first.limit_of} at {first.bound} {first.limit:g}")
+    for row in found:
+        cells += [None] * 3 if row is None else [row.p50, row.p95, row.p99]
     return cells
 
 
