@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser, suites: Sequence[Suite], unas
     but = f" but {', '.join(unasked)}" if unasked else ""
     parser.description = (
         "Measure this machine and compare with what the project promises. Let nothing else run. "
-        "`report A.json B.json --out page.html` draws earlier runs side by side instead."
+        "`report A.json B.json --out page.html` draws earlier runs side by side instead; --save keeps their rows."
     )
     parser.add_argument("what", nargs="*", help=f"any of {names} (default: all{but}), or {REPORT} and files")
     parser.add_argument("--json", action="store_true", help="print rows, samples and environment as JSON")

@@ -52,7 +52,7 @@ def _start(backend: str, caches: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.cold_start", backend, str(FRAMES)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | folders, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{backend} did not start: {done.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"{backend} did not start: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

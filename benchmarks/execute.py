@@ -26,7 +26,7 @@ def execute(args: argparse.Namespace, suites: Sequence[Suite], unasked: Sequence
         if args.compare:
             return _compare(*args.compare)
         if args.what[:1] == [REPORT]:
-            return _report([Path(name) for name in args.what[1:]], args.out)
+            return _report([Path(name) for name in args.what[1:]], args.out, args.save)
         return _measure(args, suites, unasked)
     except BenchError as error:
         print(f"visavis bench: {error}", file=sys.stderr)
@@ -39,10 +39,16 @@ def _compare(a: Path, b: Path) -> int:
     return 1 if any(change.verdict == "worse" for change in comparison.changes) else 0
 
 
-def _report(files: Sequence[Path], out: Sequence[Path]) -> int:
-    if not files or len(out) != 1:
-        return _wrong(f"got {len(files)} files and {len(out)} --out, want {REPORT} A.json [B.json ...] --out page.html")
-    out[0].write_text(report([read_run(path) for path in files]), encoding="utf-8")
+def _report(files: Sequence[Path], out: Sequence[Path], save: bool) -> int:
+    if not files or len(out) > 1 or not (out or save):
+        want = f"want {REPORT} A.json [B.json ...] with --out page.html, --save or both"
+        return _wrong(f"got {len(files)} files and {len(out)} --out, {want}")
+    runs = [read_run(path) for path in files]
+    for path in out:
+        path.write_text(report(runs), encoding="utf-8")
+    if save:
+        for run in runs:
+            save_csv(run)
     return 0
 
 

@@ -78,6 +78,13 @@ def test_runs_are_reported_side_by_side(tmp_path):
     assert all(f"run{i}: p50" in page for i in range(3))
 
 
+def test_rows_of_a_run_from_elsewhere_can_be_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.results.RESULTS_DIR", tmp_path)
+    assert main(["bench", "report", written(tmp_path / "gpu.json"), "--save"]) == 0
+    header, row = (tmp_path / "b.csv").read_text().splitlines()
+    assert dict(zip(header.split(","), row.replace('"x, ours"', "x").split(","), strict=True))["cpu"] == "a"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
