@@ -84,8 +84,15 @@ class Chain:
         return stages | ({"copy to the host": self.fetch} if self.device.type == "cuda" else {})
 
     def hear(self) -> None:
-        how = {"floor_power": FLOOR_POWER, "decades_per_unit": DECADES_PER_UNIT}
-        self.heard = log_mel(self.ring, self.end, self.basis, hop_samples=HOP_SAMPLES, hops=HOPS_PER_FRAME, **how)
+        self.heard = log_mel(
+            self.ring,
+            self.end,
+            self.basis,
+            hop_samples=HOP_SAMPLES,
+            hops=HOPS_PER_FRAME,
+            floor_power=FLOOR_POWER,
+            decades_per_unit=DECADES_PER_UNIT,
+        )
 
     @torch.no_grad()
     def listen(self) -> None:

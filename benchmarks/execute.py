@@ -14,6 +14,7 @@ from benchmarks.report import report
 from benchmarks.results import Run, as_json, as_table, read_run, save_csv
 from benchmarks.runner import Budget, run_suite, to_stderr
 from benchmarks.suite import Suite
+from benchmarks.yardstick import Yardstick
 
 
 def execute(args: argparse.Namespace, suites: Sequence[Suite], unasked: Sequence[str]) -> int:
@@ -60,10 +61,14 @@ def _measure(args: argparse.Namespace, suites: Sequence[Suite], unasked: Sequenc
         return _wrong(f"got --minutes {args.minutes:g}, want more than 0")
     wanted = args.what or [name for name in known if name not in unasked]
     plan = replace(Plan.quick() if args.quick else Plan.usual(), seconds=args.seconds)
-    budget, run = Budget(args.minutes), Run()
+    budget, run, yardstick = Budget(args.minutes), Run(), Yardstick(plan.device)
+    yardstick.take()
     for name in wanted:
         run_suite(run, known[name], plan, budget, to_stderr)
-        _write(run, args.out)  # after each: what comes later may be ended from outside
+        yardstick.take()
+        whole = replace(run, rows=[*run.rows, yardstick.row()])
+        _write(whole, args.out)  # after each: what comes later may be ended from outside
+    run.rows.append(yardstick.row())
     if args.save:
         save_csv(run)
     print(as_json(run) if args.json else as_table(run.rows))
