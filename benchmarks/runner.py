@@ -52,8 +52,13 @@ def run_suite(run: Run, suite: Suite, plan: Plan, budget: Budget, tell: Callable
         tell: Hears a line as each part begins or is left out.
     """
     first = len(run.rows)
+    try:
+        parts = suite.parts(plan)
+    except Exception as error:  # the same edge as for a part: here a library is missing, or broken
+        _leave_out(run, LeftOut(suite.name, "all of it", f"{type(error).__name__}: {error}", True), tell)
+        return
     with GpuMonitor() as monitor:
-        for part in suite.parts(plan):
+        for part in parts:
             _run_part(suite, part, run, budget, tell)
     if monitor.state is not None:
         run.gpu_states.update({row.bench: monitor.state for row in run.rows[first:]})

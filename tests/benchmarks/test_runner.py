@@ -37,6 +37,17 @@ def test_a_broken_part_costs_only_its_own_rows_and_is_told():
     assert told == ["s: part 0", "s: part 1", "FAILED: s: part 1: RuntimeError: out of memory", "s: part 2"]
 
 
+def test_a_suite_whose_library_is_missing_does_not_end_the_run():
+    def parts(_):
+        import no_such_library  # noqa: F401
+
+    run = Run()
+    run_suite(run, Suite("s", parts), PLAN, Budget(None), lambda _: None)
+    assert run.left_out == [
+        LeftOut("s", "all of it", "ModuleNotFoundError: No module named 'no_such_library'", failed=True)
+    ]
+
+
 def test_what_this_machine_lacks_is_no_failure():
     run = Run()
     suite = suite_of(failing(NotHereError("a GPU")), failing(TritonUnavailableError("not installed")))
