@@ -113,8 +113,8 @@ def rows(case: Case, ways: Mapping[str, Callable[[], Tensor]], plan: Plan) -> li
         x |= {"x": float(case.bytes), "x_unit": "bytes"}
     timed = [latency_row("kernels", f"{case.name}, {name}", times, **x) for name, times in taken.items()]
     wrong = [
-        value_row("kernels", f"{case.name}, {name}: not timed, wrong by", "", apart[name], case.apart, **x)
-        for name in ways
+        value_row("kernels", f"{case.name}, {name} is not timed but wrong by", "", off, case.apart, device=plan.device)
+        for name, off in apart.items()
         if name not in calls
     ]
     return timed + wrong + _promises(case, taken, plan.device)
