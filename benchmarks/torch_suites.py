@@ -20,6 +20,12 @@ def _kernels(plan: "Plan") -> list[Part]:
     return bench_kernels.parts(plan)
 
 
+def _engine(plan: "Plan") -> list[Part]:
+    from benchmarks import bench_engine
+
+    return bench_engine.parts(plan)
+
+
 def _stages(plan: "Plan") -> list[Part]:
     from benchmarks import bench_stages
 
@@ -34,6 +40,7 @@ def _start(plan: "Plan") -> list[Part]:
 
 TORCH_SUITES: Final = (
     Suite("parity", _parity),
+    Suite("engine", _engine),
     Suite("stages", _stages),
     Suite("kernels", _kernels),
     Suite("start", _start),

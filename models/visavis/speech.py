@@ -153,9 +153,8 @@ class SpeechNet(nn.Module):
         if seen.shape[1] > 1:
             remembered, final = self.memory(seen, hidden[None])
             return remembered, final[0]
-        gru = self.memory
-        new = F.linear(seen[:, 0], gru.weight_ih_l0, gru.bias_ih_l0)
-        old = F.linear(hidden, gru.weight_hh_l0, gru.bias_hh_l0)
+        weight_new, weight_old, bias_new, bias_old = self.memory.all_weights[0]
+        new, old = F.linear(seen[:, 0], weight_new, bias_new), F.linear(hidden, weight_old, bias_old)
         new_reset, new_update, new_state = new.chunk(3, 1)
         old_reset, old_update, old_state = old.chunk(3, 1)
         update = torch.sigmoid(new_update + old_update)

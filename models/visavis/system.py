@@ -75,7 +75,8 @@ class Visavis:
         self._persons = Recent[IdentityState, _Person](_REMEMBERED, lambda identity, _: self._person(identity))
         net = deepcopy(net).eval()
         if plan.backend != "openvino":  # which takes float32 and lays out memory by itself
-            net.to(plan.device, plan.dtype, memory_format=torch.channels_last)
+            net.to(plan.device, plan.dtype)
+            net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - its stub does not know it
         geometry = self._geometry.to(plan.device)
         # painting the eyes costs a CPU a third more, so there it is done only while lids move; a GPU does not notice
         lids = [True] if plan.device.type == "cuda" else [False, True]

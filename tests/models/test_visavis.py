@@ -97,6 +97,15 @@ def test_openvino_draws_what_torch_draws(eager, nobody):
         assert off.mean() < 1e-4
 
 
+@pytest.mark.parametrize(("precision", "most", "mean"), [("fp16", 1.0, 0.01), ("bf16", 4.0, 0.1)])
+def test_a_painter_in_half_the_bits_paints_the_same_face(eager, nobody, precision, most, mean):
+    half = Visavis.load("eager", precision=precision)
+    for controls in ({"jawOpen": 0.4, "headYaw": 10}, {"eyeBlinkLeft": 1.0, "gazeYaw": 15}):
+        off = (draw(half, nobody, **controls) - draw(eager, nobody, **controls)).abs() * 127.5  # levels
+        assert 0 < off.max() < most
+        assert off.mean() < mean
+
+
 def test_openvino_hears_what_torch_hears(eager, nobody):
     torch.manual_seed(2)
     fast = Visavis.load("openvino")

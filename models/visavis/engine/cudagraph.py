@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.rig import CONTROLS
 from models.visavis.engine.rows import Recent, Row
@@ -58,7 +58,7 @@ class _Recorded:
 class CudaGraph:
     """Replays a recorded module; see `Run`."""
 
-    def __init__(self, network: nn.Module, device: torch.device, row: Row, record: Record) -> None:
+    def __init__(self, network: Callable[..., Tensor], device: torch.device, row: Row, record: Record) -> None:
         """`row` is any identity, for the shapes; `record` is `record_cuda` but in tests."""
         self._network, self._device, self._record = network, device, record
         self._pool = IdentityPool(row, device)
@@ -67,7 +67,8 @@ class CudaGraph:
     @torch.no_grad()
     def __call__(self, controls: Tensor, rows: Sequence[Row]) -> Tensor:
         turns = [slice(at, at + BATCHES[-1]) for at in range(0, len(rows), BATCHES[-1])]
-        return torch.cat([self._turn(controls[turn], rows[turn]) for turn in turns])
+        frames = [self._turn(controls[turn], rows[turn]) for turn in turns]
+        return frames[0] if len(frames) == 1 else torch.cat(frames)
 
     def _turn(self, controls: Tensor, rows: Sequence[Row]) -> Tensor:
         count = len(rows)
@@ -78,7 +79,7 @@ class CudaGraph:
         graph.slots[:count].copy_(self._pool.slots(rows))
         graph.controls[:count].copy_(controls)
         graph.replay()
-        return graph.frames[:count]
+        return graph.frames[:count].clone()  # the next replay writes there
 
     def _recorded(self, size: int) -> _Recorded:
         controls = torch.zeros(size, len(CONTROLS), device=self._device)

@@ -1,7 +1,7 @@
 """Torch itself, the reference, and torch.compile of the same module."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ CAPACITY: Final = 64
 class Eager:
     """Runs a module on a device; see `Run`."""
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, network: Callable[..., Tensor], device: torch.device) -> None:
         self._network, self._device = network, device
         self._there = Recent[Row, Row](CAPACITY, lambda row, _: tuple(tensor.to(device) for tensor in row))
         self._seated: tuple[list[Row], Row] = [], ()
@@ -34,6 +34,6 @@ class Eager:
         return stacked
 
 
-def compiled(network: nn.Module) -> nn.Module:
+def compiled(network: nn.Module) -> Callable[..., Any]:
     """The module as one graph without breaks; compiled at the first call, and once more for all larger batches."""
     return torch.compile(network, fullgraph=True)

@@ -36,7 +36,8 @@ class Compiler:
         import openvino  # most of a second to import: only who runs it pays
 
         self._core = openvino.Core()
-        self._prefix, self.precision = prefix, precision
+        self._prefix = prefix
+        self.precision: Precision = precision
         self._done: dict[str, openvino.CompiledModel] = {}
 
     def compiled(
@@ -51,7 +52,7 @@ class Compiler:
 
 
 class OpenVino:
-    """Draws the rows of a batch one after the other, which on a CPU is as fast as all at once; see `Run`."""
+    """Draws the rows of a batch one after the other; see `Run`."""
 
     def __init__(self, compiler: Compiler, drawing: Drawing, row: Row) -> None:
         """`row` is any identity, for the shapes; `drawing` is on the CPU, in float32."""

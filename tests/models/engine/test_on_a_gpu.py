@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -38,14 +39,13 @@ def test_drawing_calls_the_kernels_and_neither_waits_for_the_host_nor_copies_fro
     with torch.no_grad():
         blank = hang(geometry, IdentityEncoder(), torch.zeros(1, 3, PHOTO_PX, PHOTO_PX), mean_shape())
     with FAKE, torch.no_grad():
-        with torch.device(CUDA):
-            net = PatchNet().half()
-        drawing = Drawing(geometry.to(CUDA), net)
+        drawing = Drawing(geometry.to(CUDA), PatchNet().half())
+        weights = {name: weight.to(CUDA) for name, weight in drawing.named_parameters()}
         faces = [t.to(CUDA).expand(batch, *t.shape[1:]).contiguous() for t in blank.tensors().values()]
-        controls = torch.zeros(batch, len(CONTROLS), device=CUDA)
-        drawing(controls, *faces)  # constants find their way to the device
+        inputs = torch.zeros(batch, len(CONTROLS), device=CUDA), *faces
+        functional_call(drawing, weights, inputs)  # constants find their way to the device
         with Watch() as watch:
-            frames = drawing(controls, *faces)
+            frames = functional_call(drawing, weights, inputs)
     assert (frames.shape, frames.device, frames.dtype) == ((batch, 3, 256, 256), CUDA, torch.float32)
     assert {"visavis::splat", "visavis::flow_warp"} <= watch.operators
     assert watch.from_host == set()

@@ -94,6 +94,7 @@ def test_more_identities_than_the_pool_holds_are_all_drawn():
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # in torch, when the compiler is imported
 def test_compiled_draws_what_eager_draws():
     run, eager = Eager(compiled(Toy()), CPU), Eager(Toy(), CPU)
     for first in ((1.0,), (0.5, -1.0)):
