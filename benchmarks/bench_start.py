@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.errors import NotHereError
-from benchmarks.harness import Row, latency, latency_row, value_row
+from benchmarks.harness import Device, Row, latency, latency_row, value_row
 from benchmarks.plan import Plan
 from benchmarks.suite import Part
 from models.errors import BackendError
@@ -37,13 +38,14 @@ def parts(plan: Plan) -> list[Part]:
 
 def _measured(backend: str, starts: int) -> list[Row]:
     try:
-        choose(backend)
+        device: Device = "cuda" if choose(backend).device.type == "cuda" else "cpu"
     except BackendError as error:
         raise NotHereError(str(error)) from None
     with tempfile.TemporaryDirectory() as caches:
         cold = _start(backend, Path(caches))
         kept = [_start(backend, Path(caches)) for _ in range(starts)]
-    return [*_rows(f"{backend}, caches empty", [cold]), *_rows(f"{backend}, caches kept", kept)]
+    rows = [*_rows(f"{backend}, caches empty", [cold]), *_rows(f"{backend}, caches kept", kept)]
+    return [replace(row, device=device) for row in rows]
 
 
 def _start(backend: str, caches: Path) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from benchmarks.plots import STYLE, Axis, Bar, Form, Series, chart, waterfall
 from benchmarks.results import Run
 
 DUE_MS: Final = 40.0
-STAGES: Final = "stages"
 KERNELS: Final = "kernels"
 COPY: Final = "copy"
 SESSIONS: Final = "sessions"
+_STAGES: Final = "Medians. Each stage was timed by itself, one behind the other; VP8 encodes one session's picture."
+_START: Final = "Medians. Each start is a process of its own."
 _LEAST_SAMPLES: Final = 20
 _PERCENTILES: Final = (*range(0, 100, 2), 99, 100)
 _DASHES: Final[tuple[Form, ...]] = ("line", "dashed", "dotted")
@@ -32,7 +33,8 @@ def report(runs: Sequence[Run]) -> str:
     labels = _labels(runs)
     chapters = [
         ("Where and when", _machines(runs, labels)),
-        ("Latency by stage", _stages(runs, labels)),
+        ("Latency by stage", _waterfalls("stages", "the sound was complete", _STAGES, runs, labels)),
+        ("From nothing to the first frame", _waterfalls("start", "the process began", _START, runs, labels)),
         ("Sessions against the 99th percentile", _sessions(runs, labels)),
         ("Kernels against copying", _kernels(runs, labels)),
         ("Percentile curves", _curves(runs, labels)),
@@ -61,16 +63,15 @@ def _machines(runs: Sequence[Run], labels: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _stages(runs: Sequence[Run], labels: Sequence[str]) -> str:
+def _waterfalls(bench: str, since: str, note: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
     """A waterfall for each case: in each run every stage begins where the one before ended."""
-    cases = dict.fromkeys(row.case for run in runs for row in run.rows if row.bench == STAGES)
-    charts = [_waterfall(case, runs, labels) for case in cases]
-    note = "Medians. Each stage was timed by itself, one behind the other; VP8 encodes one session's picture."
-    return _gallery(charts, note)
+    cases = dict.fromkeys(row.case for run in runs for row in run.rows if row.bench == bench)
+    rows = [[row for row in run.rows if row.bench == bench] for run in runs]
+    return _gallery([_waterfall(case, Axis(f"time since {since}, ms"), rows, labels) for case in cases], note)
 
 
-def _waterfall(case: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
-    taken = [{row.form: row for row in run.rows if row.bench == STAGES and row.case == case} for run in runs]
+def _waterfall(case: str, axis: Axis, runs: Sequence[Sequence[Row]], labels: Sequence[str]) -> str:
+    taken = [{row.form: row for row in rows if row.case == case} for rows in runs]
     ends = [0.0] * len(runs)
     bars: list[Bar] = []
     for stage in dict.fromkeys(form for found in taken for form in found):
@@ -79,7 +80,7 @@ def _waterfall(case: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
                 bars.append(Bar(stage, ends[run], found[stage].p50, run))
                 ends[run] += found[stage].p50
     totals = ", ".join(f"{number(end, 3)} ms" for end in ends)
-    return waterfall(f"{case}: {totals}", Axis("time since the sound was complete, ms"), bars, labels)
+    return waterfall(f"{case}: {totals}", axis, bars, labels)
 
 
 def _sessions(runs: Sequence[Run], labels: Sequence[str]) -> str:

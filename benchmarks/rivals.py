@@ -1,14 +1,15 @@
 """What one would write without our kernels: the same maths from torch's own operators, in the type of the input."""
 
 import math
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_EPSILON = 1e-8
-_SLOPE = 0.2
-_GAIN = math.sqrt(2.0)
+_EPSILON: Final = 1e-8
+_SLOPE: Final = 0.2
+_GAIN: Final = math.sqrt(2.0)
 
 
 def modulated_eager(x: Tensor, style: Tensor, weight: Tensor, bias: Tensor, noise: Tensor, *, up: bool) -> Tensor:
