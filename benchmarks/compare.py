@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import Row
+from benchmarks.page import number
 from benchmarks.results import Run
 from benchmarks.yardstick import BENCH as YARDSTICK
 
@@ -132,7 +133,7 @@ def _warning(change: Change) -> str:
 
 def _line(change: Change, width: int) -> str:
     interval = "-" if change.low is None else f"{change.low:.3f} to {change.high:.3f}"
-    values = f"{change.a.p50:>10.4g}{change.b.p50:>10.4g}  {change.a.unit:<6}{change.ratio:>7.3f}"
+    values = f"{number(change.a.p50):>10}{number(change.b.p50):>10}  {change.a.unit:<6}{change.ratio:>7.3f}"
     return f"{_label(change.a):<{width}}{values}  {interval:<15} {_MARKS[change.verdict]}"
 
 

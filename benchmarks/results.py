@@ -12,6 +12,7 @@ from benchmarks.errors import ResultsFileError
 from benchmarks.harness import Row
 from benchmarks.machine import environment
 from benchmarks.nvml import GpuState
+from benchmarks.page import number
 
 RESULTS_DIR: Final = Path(__file__).parent / "results"
 FORMAT: Final = "visavis bench 2"
@@ -116,8 +117,8 @@ def read_run(path: Path) -> Run:
 def as_table(rows: Sequence[Row]) -> str:
     """Rows for people."""
 
-    def number(value: float | None) -> str:
-        return f"{'-' if value is None else f'{value:.4g}':>9}"
+    def cell(value: float | None) -> str:
+        return f"{'-' if value is None else number(value):>9}"
 
     width = max([40, *(len(row.name) + 2 for row in rows)])
 
