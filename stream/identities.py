@@ -25,7 +25,7 @@ from torch import Tensor
 
 import models
 from models.errors import IdentityError
-from models.framing import Framing
+from models.framing import FRAMINGS, Framing
 from models.system import FRAME_MS, SAMPLE_RATE_HZ, IdentityState, System
 from stream.compose import to_pixels
 from stream.config import PHOTO_SUFFIXES
@@ -242,9 +242,12 @@ class IdentityStore:
                 path.unlink(missing_ok=True)
 
     def _erase_outdated(self) -> None:
-        current = f"-{self._system.name}-{self._system.identity_version}"
-        for path in self._features_dir.glob(f"*-{self._system.name}-*"):
-            if not path.stem.endswith(current):
+        """Erase what other versions of this system kept, in any framing or from before there were framings."""
+        name = self._system.name
+        ours = {name, *(f"{framing}-{name}" for framing in FRAMINGS)}
+        for path in self._features_dir.iterdir():
+            made_by, _, version = path.stem.partition("-")[2].rpartition("-")  # after the digest; see `_key`
+            if made_by in ours and version != str(self._system.identity_version):
                 path.unlink(missing_ok=True)
 
 

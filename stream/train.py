@@ -18,7 +18,7 @@ FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5"
 STAGES: Final = ("pairs", "landmarks", "speech", "renderer")
 WEIGHTS: Final = {
     "pairs": "rig.safetensors",
-    "landmarks": "parts.safetensors",
+    "landmarks": "covers.safetensors",
     "speech": "speech.safetensors",
     "renderer": "renderer-base/renderer.safetensors",
 }
@@ -109,10 +109,12 @@ def commands(stage: str, data: Path, out: Path, *, quick: bool = False) -> Itera
             yield ["models.training.pairs", "--data", str(data), "--out", str(out / "pairs"), "--size", "512", *few]
             yield ["models.training.grid_frames", "--data", str(data), "--out", str(out / "pairs"), *clips]
         case "landmarks":
-            for net, steps, batch in (("landmarks", "2400", "32"), ("parts", "5000", "48")):
+            for net, steps, batch in (("landmarks", "3000", "40"), ("parts", "5000", "48")):
                 length = ["--steps", "10", "--batch", "8"] if quick else ["--steps", steps, "--batch", batch]
-                where = ["--data", str(data), "--out", str(out / f"{net}.safetensors")]
+                where = ["--data", str(data), "--pairs", str(out / "pairs"), "--out", str(out / f"{net}.safetensors")]
                 yield [f"models.training.train_{net}", *where, *length]
+            where = ["--data", str(data), "--out", str(out / "covers.safetensors")]
+            yield ["models.training.train_covers", *where, "--steps", "10" if quick else "1500"]
         case "speech":
             corpus = out / "speech"
             few = ["--count", "10", "--voices", *QUICK_VOICES] if quick else []

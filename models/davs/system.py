@@ -69,7 +69,7 @@ class Davs:
     def load(cls, path: Path, config: DavsConfig = PUBLISHED) -> "Davs":
         """The system with weights that `DavsNetworks` has saved as safetensors."""
         networks = DavsNetworks(config)
-        networks.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        networks.load_state_dict(load_file(path))
         return cls(networks)
 
     def enroll(self, photo: NDArray[np.uint8], *, speech: Tensor | None = None) -> IdentityState:

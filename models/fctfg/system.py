@@ -72,7 +72,7 @@ class Fctfg:
     def load(cls, path: Path, config: FctfgConfig = PUBLISHED, noise: NoisePolicy = "fixed") -> "Fctfg":
         """The system with weights that `FctfgNetworks` has saved as safetensors."""
         networks = FctfgNetworks(config)
-        networks.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        networks.load_state_dict(load_file(path))
         return cls(networks, noise)
 
     def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:

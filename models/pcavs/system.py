@@ -76,7 +76,7 @@ class Pcavs:
     def load(cls, path: Path, config: PcavsConfig = PUBLISHED, noise: NoisePolicy = "fixed") -> "Pcavs":
         """The system with weights that `PcavsNetworks` has saved as safetensors."""
         networks = PcavsNetworks(config)
-        networks.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        networks.load_state_dict(load_file(path))
         return cls(networks, noise)
 
     def enroll(self, photo: NDArray[np.uint8]) -> IdentityState:

@@ -46,9 +46,7 @@ class Portrait:
         file: Name of the photo in the folder.
         person: Hash that all photos of one person share.
         group: What to balance over, "" where unknown.
-        points68_px: [68, 2], px, x right, y down.
-        iris_px: Left and right, [2, 2].
-        aperture: How far the inner lips are apart, as a share of the mouth's width.
+        points_px: The face mesh, [478, 2], px, x right, y down.
         sharp: False if the set's index says that the photo is blurred.
     """
 
@@ -56,10 +54,24 @@ class Portrait:
     file: str
     person: str
     group: str
-    points68_px: Tensor
-    iris_px: Tensor
-    aperture: float
+    points_px: Tensor
     sharp: bool
+
+    @property
+    def points68_px(self) -> Tensor:
+        """The Multi-PIE points, [68, 2], px."""
+        return self.points_px[list(MEDIAPIPE_68)]
+
+    @property
+    def iris_px(self) -> Tensor:
+        """Iris centres, left and right, [2, 2], px."""
+        return self.points_px[list(MEDIAPIPE_IRISES)]
+
+    @property
+    def aperture(self) -> float:
+        """How far the inner lips are apart, as a share of the mouth's width."""
+        upper, lower, right, left = self.points_px[[13, 14, 61, 291]]
+        return float((upper - lower).norm() / (right - left).norm())
 
     @property
     def held_out(self) -> bool:
@@ -136,7 +148,6 @@ class Corpus:
             marks = np.load(self.data / "landmarks" / f"{folder}.npz")
             for name, raw, size_px in zip(marks["name"], marks["landmarks"], marks["size_px"], strict=True):
                 file = str(name)
-                points = decode(raw, size_px)
                 face = faces.get(file) if folder == FACES_ONLY else None
                 out.append(
                     Portrait(
@@ -144,9 +155,7 @@ class Corpus:
                         file=file,
                         person=people.of(folder, file),
                         group=f"{face['race']}/{face['gender']}" if face else "",
-                        points68_px=points[list(MEDIAPIPE_68)],
-                        iris_px=points[list(MEDIAPIPE_IRISES)],
-                        aperture=float((points[13] - points[14]).norm() / (points[61] - points[291]).norm()),
+                        points_px=decode(raw, size_px),
                         sharp=face is None or float(face["laplacian_var"]) >= MIN_SHARPNESS,
                     )
                 )

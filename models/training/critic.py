@@ -1,16 +1,15 @@
 """A critic of painted patches: tells truth from painting, and so teaches the painter the texture that L1 averages away.
 
-Hinge losses (Lim and Ye, "Geometric GAN", arXiv:1705.02894, equations 14 and 15) with spectral normalisation (Miyato et
-al., ICLR 2018).
+Hinge losses with spectral normalisation (Miyato et al., ICLR 2018).
 """
 
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from models.blocks.hinge import hinge_critic, hinge_generator
 from models.visavis.geometry import PATCH_PX, Region
 
 if TYPE_CHECKING:
@@ -45,15 +44,13 @@ class Critic(nn.Module):
 
     def learn(self, painted: dict[Region, Tensor], example: "Example") -> None:
         """One step of the judges; `painted` gets no gradient."""
-        loss = torch.zeros(())
-        for region, patch in painted.items():
-            loss = loss + F.relu(1.0 - self._scores(region, example.truth[region], example)).mean()
-            loss = loss + F.relu(1.0 + self._scores(region, patch.detach(), example)).mean()
         self._optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        for region, patch in painted.items():
+            real, fake = (self._scores(region, some, example) for some in (example.truth[region], patch.detach()))
+            torch.autograd.backward(hinge_critic(real, fake))
         self._optimiser.step()
 
     def complaint(self, painted: dict[Region, Tensor], example: "Example") -> Tensor:
         """The painter's loss, a scalar: low where the judges take its patches for truth."""
-        scores = [self._scores(region, patch, example).mean() for region, patch in painted.items()]
-        return -torch.stack(scores).sum()
+        losses = [hinge_generator(self._scores(region, patch, example)) for region, patch in painted.items()]
+        return torch.stack(losses).sum()

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models.training.corpus import SETS, People, is_held_out
-from models.training.label_renders import LABELS
 from models.visavis.landmarks import CROP_PX, IRISES, POINTS, align
 
 STORED_PX: Final = 256
@@ -134,14 +133,12 @@ def _match(solid: NDArray[np.float64], image: NDArray[np.float64]) -> NDArray[np
     return partner
 
 
-def stored_crop(
-    picture: NDArray[np.uint8], points_px: NDArray[np.float64], mean: NDArray[np.float64]
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Cut a face out with its surroundings, upright, so that little memory holds many.
+Cut = tuple[NDArray[np.uint8], NDArray[np.float64]]
+"""A stored crop, [STORED_PX, STORED_PX, 3], and the points in its units (0 to 1), [478, 2]."""
 
-    Returns:
-        Crop [STORED_PX, STORED_PX, 3] and the points in its units (0 to 1), [478, 2].
-    """
+
+def stored_crop(picture: NDArray[np.uint8], points_px: NDArray[np.float64], mean: NDArray[np.float64]) -> Cut:
+    """Cut a face out with its surroundings, upright, so that little memory holds many."""
     place = align(mean, points_px)
     centre = place.corner + place.turn * (0.5 + 0.5j)
     half = place.side_px * STORED_SIDE / 2
@@ -206,27 +203,28 @@ def _cut_all(
     return crops, points
 
 
-def load_renders(pairs: Path, mean: NDArray[np.float64], *, held_out: bool) -> CropSet:
-    """Cut the re-rendered states of the persons that are (or are not) held out.
+def load_renders(pairs: Path, mean: NDArray[np.float64]) -> tuple[CropSet, CropSet]:
+    """Cut the re-rendered states: those of persons to learn from, and those of persons held out.
 
     Args:
-        pairs: What `models.training.pairs` wrote, labelled by `models.training.label_renders`.
+        pairs: What `models.training.pairs` wrote.
         mean: Mean face in crop units, [478, 2].
-        held_out: Which persons.
     """
-    crops: list[NDArray[np.uint8]] = []
-    points: list[NDArray[np.float64]] = []
+    known, unseen = list[Cut](), list[Cut]()
     for shard in tqdm(sorted(pairs.glob("*.npz")), desc="cut re-rendered faces"):
-        labels = np.load(pairs / LABELS / f"{shard.stem}.npy").astype(np.float64)
         with np.load(shard) as file:
-            images = file["images"]
-            chosen = np.broadcast_to(file["held_out"] == held_out, len(images))
-        seen = np.isfinite(labels).all(axis=(2, 3)) & chosen[:, None]
-        for person, state in np.argwhere(seen):
-            crop, places = stored_crop(images[person, state], labels[person, state], mean)
-            crops.append(crop)
-            points.append(places)
-    return _crop_set(np.stack(crops), np.stack(points), mean)
+            if "points" not in file.files:
+                continue  # video frames have none
+            images, labels, held_out = file["images"], file["points"].astype(np.float64), file["held_out"]
+        for person, state in np.ndindex(labels.shape[:2]):
+            cuts = unseen if held_out[person] else known
+            cuts.append(stored_crop(images[person, state], labels[person, state], mean))
+
+    def crop_set(cuts: list[Cut]) -> CropSet:
+        crops, points = zip(*cuts, strict=True)
+        return _crop_set(np.stack(crops), np.stack(points), mean)
+
+    return crop_set(known), crop_set(unseen)
 
 
 def joined(one: CropSet, other: CropSet) -> CropSet:

@@ -5,9 +5,9 @@
 
 Each file holds some persons: `images` uint8 [P, N, 256, 256, 3] (image 0 is the photo itself), `controls` float32
 [P, N, 57] relative to the person at rest, the fields of `models.visavis.ict.Shape` stacked [P, ...] in frame pixels,
-`held_out` bool [P], `set` [P] and `valid` float32 [P, 4]: the part of the frame that the photo covers (x0, y0, x1, y1
-in px; beyond it the photo's edge is repeated). With `--truth` also the fields of `models.training.truth.Truth`, stacked
-[P, ...]. No names.
+`held_out` bool [P], `set` [P], `valid` float32 [P, 4]: the part of the frame that the photo covers (x0, y0, x1, y1 in
+px; beyond it the photo's edge is repeated), and `points` float32 [P, N, 478, 2]: the face mesh in px. With `--truth`
+also the fields of `models.training.truth.Truth`, stacked [P, ...]. No names.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.training.corpus import Corpus, Portrait, choose, fitted
+from models.training.mesh_points import carried
 from models.training.raster import Raster
 from models.training.relight import Relight, scene_ratio
 from models.training.scene import Scene, own_controls
@@ -46,6 +47,7 @@ class Person:
     held_out: bool
     folder: str
     valid: NDArray[np.float32]
+    points: NDArray[np.float32] | None = None
     truth: Truth | None = None
 
 
@@ -94,6 +96,7 @@ def make_person(
         held_out=portrait.held_out,
         folder=portrait.folder,
         valid=valid.numpy(),
+        points=carried(rig, framed, to_frame(portrait.points_px, box, size_px), controls).numpy(),
         truth=scene_truth(scene, raster, controls) if extras.truth else None,
     )
 
@@ -109,6 +112,9 @@ def save(path: Path, people: list[Person]) -> None:
     }
     tensors = [p.shape.tensors() for p in people]
     arrays |= {name: torch.stack([t[name] for t in tensors]).numpy() for name in tensors[0]}
+    points = [p.points for p in people if p.points is not None]
+    if points:
+        arrays["points"] = np.stack(points)
     truths = [p.truth for p in people if p.truth is not None]
     if truths:
         arrays |= {f.name: np.stack([getattr(truth, f.name) for truth in truths]) for f in fields(Truth)}
@@ -130,6 +136,7 @@ def read(path: Path) -> Iterator[Person]:
             held_out=bool(columns["held_out"][i]),
             folder=str(columns["set"][i]),
             valid=columns["valid"][i],
+            points=columns["points"][i] if "points" in columns else None,
             truth=Truth(**{f.name: columns[f.name][i] for f in fields(Truth)}) if "flow" in columns else None,
         )
 

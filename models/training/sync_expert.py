@@ -85,7 +85,7 @@ class SyncExpert(nn.Module):
     def load(cls, path: Path) -> "SyncExpert":
         """The net with weights that `models.training.train_sync` wrote, ready to measure."""
         net = cls()
-        net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()})
+        net.load_state_dict(load_file(path))
         return net.eval().requires_grad_(False)
 
     def see(self, mouths: Tensor) -> Tensor:

@@ -3,17 +3,17 @@
 import argparse
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from models.training.label_renders import LABELS
 from models.training.landmark_crops import (
     CropSet,
     Photo,
@@ -43,6 +43,9 @@ from models.visavis.landmarks import (
 
 logger = logging.getLogger(__name__)
 
+Errors = dict[str, dict[str, float]]
+"""By what was measured on and what was measured."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -60,8 +63,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be the corpus folder, got {self.data}")
-        if self.pairs is not None and not (self.pairs / LABELS).is_dir():
-            raise ValueError(f"--pairs must hold what label_renders wrote, got {self.pairs} without {LABELS}/")
+        if self.pairs is not None and not any(self.pairs.glob("*.npz")):
+            raise ValueError(f"--pairs must hold what models.training.pairs wrote, got {self.pairs} without .npz files")
         if self.steps < 1 or self.batch < 8 or self.threads < 1:
             raise ValueError("--steps and --threads must be at least 1, --batch at least 8")
 
@@ -179,6 +182,32 @@ class Trainer:
         half = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in self.average.items()}
         save_file(half, self.config.out)
 
+    def run(self, loss_px: Callable[[], Tensor], errors: Callable[[], Errors]) -> Errors:
+        """Do what is left of the steps; keeps, exports and measures every 200 of them.
+
+        Args:
+            loss_px: The loss of a random batch.
+            errors: How far the averaged net is off.
+
+        Returns:
+            The errors at the end.
+        """
+        recent = 0.0
+        self.net.train()
+        with tqdm(total=self.config.steps, initial=self.done) as bar:
+            while self.done < self.config.steps:
+                loss = self.step(loss_px())
+                recent = loss if recent == 0 else recent + 0.02 * (loss - recent)
+                bar.set_postfix(loss_px=f"{recent:.2f}", refresh=False)
+                bar.update()
+                if self.done % 200 == 0:
+                    self.save()
+                    self.export()
+                    logger.info("step %d, loss %.3f px, %s", self.done, recent, words(errors()))
+        self.save()
+        self.export()
+        return errors()
+
 
 def batch_loss(trainer: Trainer, net: LandmarkNet, faces: CropSet, weights: Tensor) -> Tensor:
     """The loss of a random batch, in crop pixels."""
@@ -205,55 +234,50 @@ def error_percent(state: dict[str, Tensor], faces: CropSet) -> dict[str, float]:
     return {name: float(every[:, list(points)].mean()) for name, points in groups.items()}
 
 
-def train(config: TrainConfig) -> dict[str, dict[str, float]]:
+def load_faces(
+    config: TrainConfig, photos: list[Photo], mean: NDArray[np.float64]
+) -> tuple[CropSet, dict[str, CropSet]]:
+    """The faces to learn from, and by name the sets of faces of persons held out. `mean` as for `load_crops`."""
+    kept, held_out = ([photo for photo in photos if photo.held_out == out] for out in (False, True))
+    faces = load_crops(config.data, kept, mean, config.out.with_suffix(".crops.npz"))
+    sets = {"held-out photos": load_crops(config.data, held_out, mean, config.out.with_suffix(".held-out.npz"))}
+    if config.pairs is not None:
+        renders, sets["held-out re-rendered states"] = load_renders(config.pairs, mean)
+        faces = joined(faces, renders)
+    counts = ", ".join(f"{len(some.crops)} {name}" for name, some in sets.items())
+    logger.info("%d faces to learn from, %s", len(faces.crops), counts)
+    return faces, sets
+
+
+def train(config: TrainConfig) -> Errors:
     """Train or go on training, write the weights, return the errors on persons held out."""
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     photos = list_photos(config.data)
-    kept = [photo for photo in photos if not photo.held_out]
-    net = initial_net(kept)
+    net = initial_net([photo for photo in photos if not photo.held_out])
     trainer = Trainer(config, net)
     trainer.resume()
-    mean = net.mean_shape.double().numpy()
-    faces = load_crops(config.data, kept, mean, config.out.with_suffix(".crops.npz"))
-    held_out = [photo for photo in photos if photo.held_out]
-    unseen = load_crops(config.data, held_out, mean, config.out.with_suffix(".held-out.npz"))
-    logger.info("%d faces to learn from, %d held out, from step %d", len(kept), len(unseen.crops), trainer.done)
-    sets = {"held-out photos": unseen}
-    if config.pairs is not None:
-        faces = joined(faces, load_renders(config.pairs, mean, held_out=False))
-        sets["held-out re-rendered states"] = load_renders(config.pairs, mean, held_out=True)
+    faces, sets = load_faces(config, photos, net.mean_shape.double().numpy())
     weights = point_weights()
-    recent = 0.0
-    net.train()
-    with tqdm(total=config.steps, initial=trainer.done, desc="landmarks") as bar:
-        while trainer.done < config.steps:
-            loss = trainer.step(batch_loss(trainer, net, faces, weights))
-            recent = loss if recent == 0 else recent + 0.02 * (loss - recent)
-            bar.set_postfix(loss_px=f"{recent:.2f}", refresh=False)
-            bar.update()
-            if trainer.done % 200 == 0:
-                trainer.save()
-                trainer.export()
-                errors = _words({name: error_percent(trainer.average, some) for name, some in sets.items()})
-                logger.info("step %d, loss %.3f px, %s", trainer.done, recent, errors)
-    trainer.save()
-    trainer.export()
-    return {name: error_percent(trainer.average, some) for name, some in sets.items()}
-
-
-def _words(sets: dict[str, dict[str, float]]) -> str:
-    return "; ".join(
-        f"{of}: " + ", ".join(f"{name} {value:.2f} %" for name, value in errors.items()) for of, errors in sets.items()
+    return trainer.run(
+        lambda: batch_loss(trainer, net, faces, weights),
+        lambda: {name: error_percent(trainer.average, some) for name, some in sets.items()},
     )
 
 
-def parse(argv: Sequence[str] | None) -> TrainConfig:
+def words(errors: Errors) -> str:
+    """Errors in one line."""
+    return "; ".join(
+        f"{of}: " + ", ".join(f"{name} {value:.2f}" for name, value in some.items()) for of, some in errors.items()
+    )
+
+
+def parse(argv: Sequence[str] | None, trained: str = "the face landmark net") -> TrainConfig:
     """Command line to config; exits with 2 on wrong usage."""
-    parser = argparse.ArgumentParser(description="Train the face landmark net. Run it again to go on where it stopped.")
+    parser = argparse.ArgumentParser(description=f"Train {trained}. Run it again to go on where it stopped.")
     parser.add_argument("--data", type=Path, required=True, help="corpus folder")
     parser.add_argument("--out", type=Path, required=True, help="weights to write; checkpoint and crops go beside it")
-    parser.add_argument("--pairs", type=Path, help="re-rendered states with labels, to learn from as well")
+    parser.add_argument("--pairs", type=Path, help="re-rendered states, to learn from as well")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="batches in all (default %(default)s)")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="faces a batch (default %(default)s)")
     parser.add_argument("--threads", type=int, default=TrainConfig.threads, help="CPU threads (default %(default)s)")
@@ -267,7 +291,7 @@ def parse(argv: Sequence[str] | None) -> TrainConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logger.info("%s", _words(train(parse(argv))))
+    logger.info("%s", words(train(parse(argv))))
     return 0
 
 

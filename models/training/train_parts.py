@@ -1,7 +1,7 @@
 """Train the nets that look closer at eyes and mouth: `python -m models.training.train_parts --data DIR --out FILE`.
 
-Photos hardly show closed lids or a gaze aside: `--pairs` with the labels of `models.training.label_renders` adds
-re-rendered states that do. One step learns from the eyes and the mouths of a batch of faces.
+Photos hardly show closed lids or a gaze aside: `--pairs` adds re-rendered states that do. One step learns from the eyes
+and the mouths of a batch of faces.
 """
 
 import logging
@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
-from models.training.landmark_crops import CropSet, joined, list_photos, load_crops, load_renders, spoil
-from models.training.train_landmarks import TrainConfig, Trainer, parse
+from models.training.landmark_crops import CropSet, list_photos, spoil
+from models.training.train_landmarks import Errors, TrainConfig, Trainer, load_faces, parse, words
 from models.visavis.landmarks import EYE_GAPS, INNER_LIPS, IRISES, LEFT_EYELIDS, LIP_GAPS, RIGHT_EYELIDS, load_net
 from models.visavis.parts import LEFT_EYE, MOUTH, PART_PX, RIGHT_EYE, Part, PartNets, flipped, mouth_partners
 
@@ -156,44 +155,24 @@ def initial_nets(faces: CropSet) -> PartNets:
     return nets
 
 
-def train(config: TrainConfig) -> dict[str, dict[str, float]]:
+def train(config: TrainConfig) -> Errors:
     """Train or go on training, write the weights, return the errors on persons held out."""
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    photos = list_photos(config.data)
-    kept = [photo for photo in photos if not photo.held_out]
-    mean = load_net().mean_shape.double().numpy()
-    faces = load_crops(config.data, kept, mean, config.out.with_suffix(".crops.npz"))
-    held_out = [photo for photo in photos if photo.held_out]
-    sets = {"held-out photos": load_crops(config.data, held_out, mean, config.out.with_suffix(".held-out.npz"))}
-    if config.pairs is not None:
-        faces = joined(faces, load_renders(config.pairs, mean, held_out=False))
-        sets["held-out re-rendered states"] = load_renders(config.pairs, mean, held_out=True)
+    faces, sets = load_faces(config, list_photos(config.data), load_net().mean_shape.double().numpy())
     nets = initial_nets(faces)
     trainer = Trainer(config, nets)
     trainer.resume()
-    recent = 0.0
-    nets.train()
-    with tqdm(total=config.steps, initial=trainer.done, desc="parts") as bar:
-        while trainer.done < config.steps:
-            loss = trainer.step(batch_loss(trainer, nets, faces))
-            recent = loss if recent == 0 else recent + 0.02 * (loss - recent)
-            bar.set_postfix(loss_px=f"{recent:.2f}", refresh=False)
-            bar.update()
-            if trainer.done % 200 == 0:
-                trainer.save()
-                trainer.export()
-                errors = {name: error_percent(trainer.average, some) for name, some in sets.items()}
-                logger.info("step %d, loss %.3f px, %s", trainer.done, recent, errors)
-    trainer.save()
-    trainer.export()
-    return {name: error_percent(trainer.average, some) for name, some in sets.items()}
+    return trainer.run(
+        lambda: batch_loss(trainer, nets, faces),
+        lambda: {name: error_percent(trainer.average, some) for name, some in sets.items()},
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logger.info("%s", train(parse(argv)))
+    logger.info("%s", words(train(parse(argv, "the nets of eyes and mouth"))))
     return 0
 
 

@@ -63,7 +63,7 @@ class CoverNet(nn.Module):
 def load_cover_net(path: Path = WEIGHTS) -> CoverNet:
     """The trained net in float32, ready to run; loaded once."""
     net = CoverNet()
-    net.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in load_file(path).items()})
+    net.load_state_dict(load_file(path))
     return net.eval().requires_grad_(False)
 
 

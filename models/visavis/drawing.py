@@ -12,7 +12,9 @@ from models.constant import Constant
 from models.rig import ANGLES
 from models.visavis.fit import FRAME_PX
 from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region, cells
+from models.visavis.ground import behind, lay
 from models.visavis.ict import Shape, person
+from models.visavis.matte import MATTE_PX
 from models.visavis.renderer import DETAIL, IdentityEncoder, PatchNet, carry, condition, inner
 
 _FEATHER_PX: Final = 6.0
@@ -28,6 +30,8 @@ class Faces:
         coarse: Its coarser ones, [B, 32, 64, 64].
         base: What `person(geometry.rig, shape)` gave, [B, V, 3], cm.
         own: What the photo shows relative to rest, [B, 57].
+        matte: Where the person is in the photo, [B, 1, 160, 160], 0 to 1.
+        ground: The frame without the person, [B, 3, 256 d, 256 d], -1 to 1.
         shape: Who they are, in frame pixels.
         binding: How the photos hang on the rig.
     """
@@ -37,6 +41,8 @@ class Faces:
     coarse: Tensor
     base: Tensor
     own: Tensor
+    matte: Tensor
+    ground: Tensor
     shape: Shape
     binding: Binding
 
@@ -57,21 +63,25 @@ def hang(
     geometry: Geometry,
     encoder: IdentityEncoder,
     photo: Tensor,
+    matte: Tensor,
     shape: Shape,
     valid: Tensor | None = None,
     moving: Tensor | None = None,
 ) -> Faces:
-    """All that depends on photos alone: [B, 3, 320 d, 320 d], -1 to 1, and their fits in frame pixels, a row each.
+    """All that depends on photos alone: [B, 3, 320 d, 320 d], -1 to 1, mattes, and fits in frame pixels, a row each.
 
     `valid` and `moving` as for `Geometry.bind`.
     """
     own = F.pad(shape.expression - shape.rest, (0, len(ANGLES)))
     binding = geometry.bind(shape, own, valid, moving)
     fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
-    return Faces(photo, fine, coarse, person(geometry.rig, shape), own, shape, binding)
+    base = person(geometry.rig, shape)
+    skin = geometry.predict(photo, binding, shape, own, base).coverage
+    matte = torch.maximum(matte, F.pad(skin, [(MATTE_PX - skin.shape[-1]) // 2] * 4))  # a face is no background
+    return Faces(photo, fine, coarse, base, own, matte, behind(photo, matte), shape, binding)
 
 
-_PLAIN: Final = ("photo", "fine", "coarse", "base", "own")
+_PLAIN: Final = ("photo", "fine", "coarse", "base", "own", "matte", "ground")
 FACES: Final = (
     *_PLAIN,
     *(f"shape.{field.name}" for field in fields(Shape)),
@@ -103,7 +113,7 @@ class Rigged(nn.Module):
         """
         face = Faces.from_tensors(dict(zip(FACES, faces, strict=True)))
         prior = self.geometry.predict(face.photo, face.binding, face.shape, controls, face.base)
-        parts = [prior.frame, condition(face.shape, face.own, controls)]
+        parts = [lay(prior, face.matte, face.ground), condition(face.shape, face.own, controls)]
         for region in self.regions:
             patch = self.geometry.patch(face.photo, face.binding, prior, region)
             parts += [patch.corner, patch.fine, patch.coarse, *carry(face.fine, face.coarse, patch.at)]

@@ -19,6 +19,7 @@ from models.constant import Constant
 from models.visavis.ict import HEAD, Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
 from models.visavis.polygon import signed_distance
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
+from models.visavis.surface import closed, fill, in_front, nearness
 from models.visavis.tensor_fields import TensorFields
 
 Size = tuple[int, int]
@@ -29,9 +30,6 @@ PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (48, 120)}
 
 _GRID: Final = FRAME_PX // 2
 _LOWER: Final = Constant(torch.tensor([0.0, 16.0]))  # px from the upper teeth to the middle of the mouth's patch
-_DEPTH_SHARPNESS: Final = 0.25  # per px of depth: 1 cm nearer outweighs e^2.5 to 1
-_DEEPEST: Final = -40.0  # exponent of what lies farthest back: 16 cm behind the nearest point
-_BEHIND_PX: Final = 15.0
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _HOLD_PX: Final = 20.0  # how far from the photo's edge the background moves freely
 _STILL_PX: Final = 6.0  # the edge of a pasted frame that stands still: its feather, and a cell more
@@ -47,6 +45,8 @@ _DARK_PX: Final = 22.0  # so far behind the front teeth it is dark: 2 cm
 _BETWEEN: Final = 0.15  # what a cell of the mouth takes from its neighbours
 _DENSE: Final = 2.0  # vertices or parts of them in a cell, times this, that cover it
 _FACING_GAIN: Final = 8.0
+_EARS_CM: Final = (0.0, 2.0)  # how far forward, z, skin at the sides begins and is all there: behind it lie the ears
+_SIDE_CM: Final = 5.0
 _MOUTH_COLOURS: Final = Constant(  # cavity, teeth, gums and tongue
     torch.tensor([[0.16, 0.06, 0.06], [0.90, 0.83, 0.74], [0.45, 0.20, 0.20]])[:, :, None, None]
 )
@@ -142,6 +142,7 @@ class Geometry:
         self._upper_teeth = torch.nonzero(teeth & ~jaw).squeeze(1) + len(skin)
         normals = _normals(self.rig)
         self._skin_normals, normal = normals[self._skin], normals[self._inside]
+        self._skin_share = _without_ears(self.rig.neutral[self._skin])
         self._inside_values = torch.stack(
             [(teeth & ~jaw).float(), (teeth & jaw).float(), (~teeth).float(), normal[:, 0], normal[:, 2]]
         )  # [5, Ni]
@@ -265,25 +266,28 @@ class Geometry:
         return shares.amin(-1).clamp(0.0, 1.0)[:, None]
 
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
-        """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face."""
+        """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face.
+
+        Ears count as turned away: where hair hides them the mesh would tear it, so they move as hair does.
+        """
         turn = rotation(shape.angles_deg + controls[:, HEAD])
-        return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0)
+        return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0) * self._skin_share
 
     def _way_back(self, binding: Binding, posed: Tensor, facing: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets to the photo, [B, 2, 128, 128] px, and how densely skin covers each cell, [B, 1, 128, 128]."""
         skin = posed[:, self._skin]
         back = binding.skin - skin[..., :2]  # [B, Nf, 2]
         seen = binding.facing * facing  # what turns away now, or did in the photo, tells nothing
-        weight = (_nearness(skin) * seen)[:, None]
+        weight = (nearness(skin) * seen)[:, None]
         present, here = ((share * _FACING_GAIN).clamp(max=1.0)[:, None] for share in (seen, facing))
         values = torch.cat([back.transpose(1, 2) * weight, weight, present, here], 1)
         sums = splat((skin[..., :2] - 0.5) / 2.0, values, _GRID, _GRID)
-        coverage = sums[:, 3:4].clamp(max=1.0) * _in_front(sums[:, 2:3])
+        coverage = sums[:, 3:4].clamp(max=1.0) * in_front(sums[:, 2:3])
         mean = sums[:, :2] / sums[:, 2:3].clamp(min=1e-20)
         under = self._background(binding, back)
-        skin_here = F.interpolate(_closed(F.max_pool2d(sums[:, 4:], 2)), scale_factor=2.0, mode="nearest")
+        skin_here = F.interpolate(closed(F.max_pool2d(sums[:, 4:], 2)), scale_factor=2.0, mode="nearest")
         density = coverage + _UNDER * (1.0 - skin_here.clamp(max=1.0))
-        return _fill(mean * coverage + under * (density - coverage), density), coverage
+        return fill(mean * coverage + under * (density - coverage), density), coverage
 
     def _background(self, binding: Binding, back: Tensor) -> Tensor:
         """Offsets of background and hair to the photo, [B, 2, 128, 128] px, given the skin's, [B, Nf, 2]."""
@@ -324,14 +328,14 @@ class Geometry:
         corner = _corner(outline.mean(1) / 2, box, _GRID)
         points = self._cells[: box[0], : box[1]].reshape(1, -1, 2) + 2.0 * corner[:, None]
         inside = torch.tanh(signed_distance(points, outline) / _SOFT_PX).view(-1, 1, *box)
-        return lay(inside.new_full((len(outline), 1, _GRID, _GRID), -1.0), inside, corner)
+        return paste(inside.new_full((len(outline), 1, _GRID, _GRID), -1.0), inside, corner)
 
     def _mouth_interior(self, inside: Tensor, corner: Tensor, size: Size) -> Tensor:
         """Teeth, gums and tongue as the rig has them, and how much light reaches them, 0 to 1.
 
         On a patch of half-resolution cells, [B, 6, *size].
         """
-        weight = _nearness(inside)[:, None]
+        weight = nearness(inside)[:, None]
         back_px = inside[..., 2].amax(1, keepdim=True) - inside[..., 2]
         light = (1.2 - back_px / _DARK_PX).clamp(0.0, 1.0)[:, None]
         values = torch.cat([self._inside_values * weight, light * weight, weight, torch.ones_like(weight)], 1)
@@ -384,35 +388,11 @@ def _normals(rig: Rig) -> Tensor:
     return F.normalize(total, dim=1)
 
 
-def _nearness(points: Tensor) -> Tensor:
-    """Weights that let near points hide far ones, [B, N, 3] px to [B, N], 0 to 1."""
-    depth = points[..., 2] - points[..., 2].amax(1, keepdim=True)
-    return (depth * _DEPTH_SHARPNESS).clamp(min=_DEEPEST).exp()
-
-
-def _in_front(weight: Tensor) -> Tensor:
-    """1 where a cell shows the surface around it, 0 where a gap shows what lies behind; from the sums of weights."""
-    depth = weight.clamp(min=1e-20).log() / _DEPTH_SHARPNESS
-    return (_closed(depth) - depth < _BEHIND_PX).to(weight.dtype)
-
-
-def _closed(grid: Tensor) -> Tensor:
-    """Morphological closing by 3 x 3 cells: fills what is narrower."""
-    return -F.max_pool2d(-F.max_pool2d(grid, 3, 1, 1), 3, 1, 1)
-
-
-def _fill(values: Tensor, coverage: Tensor) -> Tensor:
-    """Fill cells that nothing reached from ever coarser grids: `values` come multiplied by `coverage` (0 to 1).
-
-    Source: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4 (pull-push).
-    """
-    if values.shape[-1] <= 2:
-        return values / coverage.clamp(min=1e-6)
-    below = F.avg_pool2d(torch.cat([values, coverage], 1), 2) * 4.0
-    density = below[:, -1:].clamp(min=1e-6)
-    full = density.clamp(max=1.0)
-    coarse = _fill(below[:, :-1] / density * full, full)
-    return values + (1.0 - coverage) * F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+def _without_ears(skin: Tensor) -> Tensor:
+    """1 for skin of the neutral face [Nf, 3], fading to 0 towards the ears, [Nf]."""
+    begin, whole = _EARS_CM
+    forward = ((skin[:, 2] - begin) / (whole - begin)).clamp(0.0, 1.0)
+    return torch.where(skin[:, 0].abs() > _SIDE_CM, forward, 1.0)
 
 
 def _sampling(way: Tensor) -> Tensor:
@@ -432,7 +412,7 @@ def cut(image: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
     return image.flatten(2).gather(2, at).unflatten(2, (height, width))
 
 
-def lay(image: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
+def paste(image: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
     """A copy of `image` with each row's patch put back where `cut` took it."""
     at = cells(image, corner, *patch.shape[2:])
     return image.flatten(2).scatter(2, at, patch.flatten(2)).view_as(image)

@@ -199,8 +199,7 @@ class LandmarkNet(nn.Module):
 def load_net(path: Path = WEIGHTS) -> LandmarkNet:
     """The trained net in float32, ready to run; loaded once."""
     net = LandmarkNet()
-    stored = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
-    net.load_state_dict(stored)
+    net.load_state_dict(load_file(path))
     return net.eval().requires_grad_(False)
 
 

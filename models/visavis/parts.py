@@ -110,7 +110,7 @@ class PartNets(nn.Module):
 def load_parts(path: Path = WEIGHTS) -> PartNets:
     """The trained nets in float32, ready to run; loaded once."""
     nets = PartNets()
-    nets.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()})
+    nets.load_state_dict(load_file(path))
     return nets.eval().requires_grad_(False)
 
 

@@ -92,7 +92,7 @@ class SpeechNet(nn.Module):
             FileNotFoundError: If there is no such file.
         """
         net = cls()
-        net.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        net.load_state_dict(load_file(path))
         return net.eval().requires_grad_(False)
 
     def init_state(self, batch: int) -> SpeechState:

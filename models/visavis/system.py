@@ -26,6 +26,7 @@ from models.visavis.engine import AUTO, Plan, Recent, Row, choose, start
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame, to_frame
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, blinks, mean_shape
+from models.visavis.matte import MATTE_PX, matte
 from models.visavis.renderer import DETAIL, FRAME_PX, MARGIN_PX, PHOTO_PX, IdentityEncoder, PatchNet, Size
 from models.visavis.speech import LOOKAHEADS_MS, SpeechNet, SpeechState
 from models.visavis.surroundings import surroundings
@@ -35,7 +36,7 @@ RENDERERS: Final[dict[Size, Path]] = {
     "small": _WEIGHTS / "renderer.safetensors",
     "base": _WEIGHTS / "renderer-base.safetensors",
 }
-IDENTITY_FORMAT: Final = 6
+IDENTITY_FORMAT: Final = 7
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
@@ -137,7 +138,7 @@ class Visavis:
         photo = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         one = Shape.from_tensors({name: t[None] for name, t in shape.tensors().items()})
         moving = None if canvas is None else photo_px[None].clamp(0.0, FRAME_PX)  # what the photo fills of the frame
-        faces = hang(self._geometry, self._encoder, photo, one, photo_px[None], moving)
+        faces = hang(self._geometry, self._encoder, photo, matte(photo), one, photo_px[None], moving)
         tensors = {name: t[0].clone() for name, t in faces.tensors().items()}
         view = shown(photo_px if canvas is None else _WHOLE)
         return IdentityState(self.name, self.identity_version, {**tensors, _VIEW: view}, canvas)
@@ -201,8 +202,8 @@ class Visavis:
     def _nobody(self) -> Row:
         """The mean face under a grey photo."""
         side = PHOTO_PX * self._detail
-        grey = hang(self._geometry, self._encoder, torch.zeros(1, 3, side, side), mean_shape())
-        return tuple(grey.tensors().values())
+        grey = torch.zeros(1, 3, side, side), torch.zeros(1, 1, MATTE_PX, MATTE_PX)
+        return tuple(hang(self._geometry, self._encoder, *grey, mean_shape()).tensors().values())
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ def with_margin(box: Box) -> Box:
 def _identity_version(encoder: IdentityEncoder) -> int:
     """Names what made an identity: the format, and a checksum of every weight that enrolment uses."""
     checksum = IDENTITY_FORMAT
-    for name in ("landmarks", "parts", "rig"):
+    for name in ("landmarks", "parts", "rig", "matte"):
         checksum = zlib.crc32((_WEIGHTS / f"{name}.safetensors").read_bytes(), checksum)
     for tensor in encoder.state_dict().values():
         checksum = zlib.crc32(tensor.numpy().tobytes(), checksum)

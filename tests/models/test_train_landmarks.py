@@ -106,18 +106,17 @@ def test_weights_favour_lips_and_average_one():
     assert weights[INNER_LIPS[0]] == weights.max()
 
 
-def test_rerendered_states_are_cut_by_person_and_only_where_a_face_was_seen(tmp_path):
+def test_rerendered_states_are_cut_by_person_and_video_frames_left_out(tmp_path):
     rng = np.random.default_rng(0)
     mean = rng.uniform(0.2, 0.8, (POINTS, 2))
     labels = np.tile((40 + 170 * mean).astype(np.float32), (3, 2, 1, 1))
-    labels[1, 1] = np.nan
     images = rng.integers(0, 255, (3, 2, 256, 256, 3), dtype=np.uint8)
-    np.savez(tmp_path / "shard.npz", images=images, held_out=np.array([False, False, True]))
-    (tmp_path / "labels").mkdir()
-    np.save(tmp_path / "labels" / "shard.npy", labels)
-    known, unseen = (load_renders(tmp_path, mean, held_out=held_out) for held_out in (False, True))
-    assert (len(known.crops), len(unseen.crops)) == (3, 2)
+    held_out = np.array([False, False, True])
+    np.savez(tmp_path / "pairs-000.npz", images=images, held_out=held_out, points=labels)
+    np.savez(tmp_path / "video.npz", images=images, held_out=held_out)
+    known, unseen = load_renders(tmp_path, mean)
+    assert (len(known.crops), len(unseen.crops)) == (4, 2)
     both = joined(known, unseen)
-    assert len(both.crops) == len(both.points) == len(both.turns) == len(both.corners) == 5
+    assert len(both.crops) == len(both.points) == len(both.turns) == len(both.corners) == 6
     place = align(mean, both.points[0].double().numpy())  # the same face, wherever it was cut
     assert abs(place.turn - complex(both.turns[0])) < 1e-4

@@ -33,13 +33,13 @@ class _State:
 class TintSystem:
     """Draws the mean colour of the photo, brighter while the voice is loud. A black photo shows no face."""
 
-    name = "tint"
     front_end = "log_mel80"
     lookahead_ms = (0, 40, 80)
     frame_px = 64
     controls = frozenset(CONTROLS[:3])
 
-    def __init__(self, identity_version=1):
+    def __init__(self, identity_version=1, name="tint"):
+        self.name = name
         self.identity_version = identity_version
         self.enrolled = 0
 

@@ -50,6 +50,14 @@ async def test_features_of_another_version_are_erased_and_computed_anew(tmp_path
     assert [path.stem[-7:] for path in (tmp_path / "data/features").iterdir()] == ["-tint-2"]
 
 
+async def test_features_of_a_system_with_a_longer_name_are_left_alone(tmp_path, worker):
+    await store(tmp_path, worker, TintSystem(7, name="tint-base")).features("ada")
+    await store(tmp_path, worker, TintSystem(1), "photo").features("ada")
+    await store(tmp_path, worker, TintSystem(2)).features("ada")
+    kept = sorted(path.stem.partition("-")[2] for path in (tmp_path / "data/features").iterdir())
+    assert kept == ["head-tint-2", "head-tint-base-7"]
+
+
 async def test_an_upload_is_enrolled_anew_from_its_stored_photo_when_the_version_moves_on(tmp_path, worker):
     uploaded = await store(tmp_path, worker, TintSystem(1)).add(photo((9, 99, 199)), "")
     state = await store(tmp_path, worker, TintSystem(2)).features(uploaded.id)

@@ -20,6 +20,12 @@ BATCHES: Final = (1, 2, 4, 8, 16, 32)
 CAPACITY: Final = 2 * BATCHES[-1]
 """Identities in the pool: at least a whole batch."""
 
+
+def turns(count: int) -> list[slice]:
+    """Which rows of a batch go together."""
+    return [slice(at, at + BATCHES[-1]) for at in range(0, count, BATCHES[-1])]
+
+
 Work = Callable[[], object]
 Record = Callable[[Work], Work]
 """Takes work that reads and writes fixed tensors and returns what does it again."""
@@ -66,8 +72,7 @@ class CudaGraph:
 
     @torch.no_grad()
     def __call__(self, controls: Tensor, rows: Sequence[Row]) -> Tensor:
-        turns = [slice(at, at + BATCHES[-1]) for at in range(0, len(rows), BATCHES[-1])]
-        frames = [self._turn(controls[turn], rows[turn]) for turn in turns]
+        frames = [self._turn(controls[turn], rows[turn]) for turn in turns(len(rows))]
         return frames[0] if len(frames) == 1 else torch.cat(frames)
 
     def _turn(self, controls: Tensor, rows: Sequence[Row]) -> Tensor:

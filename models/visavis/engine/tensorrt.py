@@ -1,20 +1,20 @@
 """Torch-TensorRT for the painter, torch.compile for the geometry: its custom operators stay in torch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.visavis.drawing import Drawing, blend, per_region
-from models.visavis.engine.cudagraph import BATCHES
+from models.visavis.engine.cudagraph import BATCHES, turns
 from models.visavis.engine.eager import compiled
-from models.visavis.engine.rows import Row
 
 
 class TensorRtDrawing(nn.Module):
     """`Drawing` with one TensorRT engine for each region's painter, for batches up to the largest of `BATCHES`."""
 
-    def __init__(self, drawing: Drawing, controls: Tensor, faces: Row) -> None:
+    def __init__(self, drawing: Drawing, controls: Tensor, faces: Sequence[Tensor]) -> None:
         """`controls` and `faces` are any of one stream, on the device, for the shapes."""
         super().__init__()
         self._rigged = compiled(drawing.rigged)
@@ -25,7 +25,9 @@ class TensorRtDrawing(nn.Module):
         """As `Drawing.forward`."""
         frames, steer, *patches = self._rigged(controls, *faces)
         for paint, (corner, *maps) in zip(self._painters, per_region(patches), strict=True):
-            frames = blend(frames, paint(*maps, steer), corner)
+            inputs = (*maps, steer)
+            painted = [paint(*(tensor[turn] for tensor in inputs)) for turn in turns(len(steer))]
+            frames = blend(frames, torch.cat(painted), corner)
         return frames
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
 from models.rig import CONTROLS
 from models.visavis.drawing import Drawing
 from models.visavis.engine.choice import Plan
-from models.visavis.engine.cudagraph import CudaGraph, record_cuda
+from models.visavis.engine.cudagraph import BATCHES, CudaGraph, record_cuda
 from models.visavis.engine.eager import Eager, compiled
 from models.visavis.engine.rows import Listen, Row, Run
 from models.visavis.speech import SpeechNet, SpeechStep
+
+_COMPILED: Final = (1, 2)  # one stream is compiled by itself, and two or more once for all
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,23 @@ def start(
 
 
 def _torch(plan: Plan, drawing: Drawing, row: Row) -> Run:
-    controls = torch.zeros(1, len(CONTROLS))
     eager = Eager(drawing, plan.device)
     if plan.backend == "eager":
         return eager
-    eager(controls, [row])  # constants find their way to the device, which a compiler would put into every frame
+    _warm(eager, row, (1,))  # constants find their way to the device, which a compiler would put into every frame
     if plan.backend == "compile":
-        return Eager(compiled(drawing), plan.device)
+        return _warm(Eager(compiled(drawing), plan.device), row, _COMPILED)
     if plan.backend == "cudagraph":
-        return CudaGraph(compiled(drawing), plan.device, row, record_cuda)
+        return _warm(CudaGraph(compiled(drawing), plan.device, row, record_cuda), row, BATCHES)
     from models.visavis.engine.tensorrt import TensorRtDrawing
 
-    faces = tuple(tensor.to(plan.device) for tensor in row)
+    controls, faces = torch.zeros(1, len(CONTROLS), device=plan.device), [t.to(plan.device) for t in row]
     with torch.no_grad():
-        return Eager(TensorRtDrawing(drawing, controls.to(plan.device), faces), plan.device)
+        return _warm(Eager(TensorRtDrawing(drawing, controls, faces), plan.device), row, _COMPILED)
+
+
+def _warm(run: Run, row: Row, batches: Sequence[int]) -> Run:
+    """Draw once at each size, so that no caller waits for a compiler."""
+    for batch in batches:
+        run(torch.zeros(batch, len(CONTROLS)), [row] * batch)
+    return run
