@@ -124,9 +124,7 @@ def as_table(rows: Sequence[Row]) -> str:
 
     def line(row: Row) -> str:
         verdict = "" if row.limit is None else f"  {'ok' if row.holds else 'MISSED'}, at {row.bound} {row.limit:g}"
-        return (
-            f"{row.name:<{width}}{number(row.p50)}{number(row.p95)}{number(row.p99)} {row.unit:<8} n={row.n}{verdict}"
-        )
+        return f"{row.name:<{width}}{cell(row.p50)}{cell(row.p95)}{cell(row.p99)} {row.unit:<8} n={row.n}{verdict}"
 
     return "\n".join([f"{'':<{width}}{'p50':>9}{'p95':>9}{'p99':>9}", *map(line, rows)])
 
