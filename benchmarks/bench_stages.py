@@ -24,7 +24,9 @@ from models.audio.log_mel import DECADES_PER_UNIT, FLOOR_POWER, HOP_SAMPLES, HOP
 from models.rig import CONTROLS, SPEECH, columns, vector
 from models.visavis.drawing import Faces, blend, hang
 from models.visavis.geometry import Geometry, Patch, Prior
+from models.visavis.ground import lay
 from models.visavis.ict import Rig, mean_shape
+from models.visavis.matte import MATTE_PX
 from models.visavis.renderer import DETAIL, PHOTO_PX, IdentityEncoder, PatchNet, Size, condition
 from models.visavis.speech import SpeechNet
 
@@ -52,7 +54,8 @@ class Chain:
             net, speech = PatchNet(detail).eval(), SpeechNet().eval()
             torch.nn.init.normal_(net.leave.weight, std=0.01)
             photo = torch.rand(1, 3, PHOTO_PX * detail, PHOTO_PX * detail) * 2 - 1
-            one = hang(geometry, encoder, photo, mean_shape())
+            nobody = torch.zeros(1, 1, MATTE_PX, MATTE_PX)  # but for the face itself
+            one = hang(geometry, encoder, photo, nobody, mean_shape())
         self.geometry, self.net, self.speech = geometry.to(self.device), net.to(self.device), speech.to(self.device)
         rows = {name: t.expand(self.batch, *t.shape[1:]).contiguous() for name, t in one.tensors().items()}
         self.faces = Faces.from_tensors({name: t.to(self.device) for name, t in rows.items()})
@@ -103,6 +106,7 @@ class Chain:
     def place(self) -> None:
         faces = self.faces
         self.prior: Prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, self.controls, faces.base)
+        self.laid = lay(self.prior, faces.matte, faces.ground)
         self.patch: Patch = self.geometry.patch(faces.photo, faces.binding, self.prior, "mouth")
 
     @torch.no_grad()
@@ -112,7 +116,7 @@ class Chain:
         self.painted = self.net(patch.fine, patch.coarse, faces.fine, faces.coarse, patch.at, steer)
 
     def join(self) -> None:
-        self.frame = blend(self.prior.frame, self.painted, self.patch.corner)
+        self.frame = blend(self.laid, self.painted, self.patch.corner)
 
     def convert(self) -> None:
         self.i420 = rgb_to_i420(self.frame)
