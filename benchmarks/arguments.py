@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser, suites: Sequence[Suite], unas
     but = f" but {', '.join(unasked)}" if unasked else ""
     parser.description = (
         "Measure this machine and compare with what the project promises. Let nothing else run. "
-        "`report A.json B.json --out page.html` draws earlier runs side by side instead."
+        "`report A.json B.json --out page.html` draws earlier runs side by side instead; --save keeps their rows."
     )
     parser.add_argument("what", nargs="*", help=f"any of {names} (default: all{but}), or {REPORT} and files")
     parser.add_argument("--json", action="store_true", help="print rows, samples and environment as JSON")
@@ -37,6 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser, suites: Sequence[Suite], unas
         metavar=("A.json", "B.json"),
         help="measure nothing: say what changed from A to B beyond noise",
     )
-    parser.add_argument("--minutes", type=float, metavar="M", help="begin nothing that would end after so long")
+    parser.add_argument("--minutes", type=float, metavar="M", help="end after so long and say what was left out")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: that all runs is shown, no more")
     parser.add_argument("--seconds", type=float, help="length of the server's or the soak's run (60, 600)")

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.cuda_clock import sampler
-from benchmarks.errors import WrongAnswerError
 from benchmarks.harness import Device, Latency, Row, latency_row, take_turns, value_row
 from benchmarks.plan import Plan
 from benchmarks.rivals import log_mel_stft, modulated_eager, modulated_grouped
@@ -42,6 +41,7 @@ POINTS: Final = 8_761  # skin vertices of the house model's rig
 LEAST_SPEEDUP: Final = 1.3
 LEAST_OF_COPY_PERCENT: Final = 60.0
 COPY: Final = "copy"
+_NOT_A_NUMBER: Final = 1e9
 
 Form = Callable[..., Tensor]
 
@@ -91,7 +91,7 @@ def forms(case: Case, batch: int, plan: Plan) -> dict[str, Callable[[], Tensor]]
     eager = case.eager or partial(case.ours, "reference")
     ways: dict[str, Form] = {"eager": eager, **case.others}
     if plan.compiled:
-        torch._dynamo.reset()  # else the second batch size would compile for any size  # pyright: ignore[reportPrivateUsage]
+        torch.compiler.reset()  # else the second batch size would be compiled for any size
         ways["torch.compile"] = torch.compile(eager, dynamic=False)
     if batch > 1:
         ways["one by one"] = partial(_one_by_one, eager)
@@ -101,25 +101,28 @@ def forms(case: Case, batch: int, plan: Plan) -> dict[str, Callable[[], Tensor]]
 
 
 def rows(case: Case, ways: Mapping[str, Callable[[], Tensor]], plan: Plan) -> list[Row]:
-    """Compare every form with the reference, then time them.
-
-    Raises:
-        WrongAnswerError: If a form disagrees with the reference.
-    """
+    """Compare every form with the reference and time those that agree; the others get a row that misses its limit."""
     wanted = case.ours("reference", *case.tensors).double()
-    for name, call in ways.items():
-        apart = float((call().double() - wanted).abs().max())
-        if not apart <= case.apart:
-            raise WrongAnswerError(f"{case.name}: {name}", apart, case.apart)
-    calls: dict[str, Callable[[], object]] = {**ways}
+    apart = {name: _apart(call(), wanted) for name, call in ways.items()}
+    calls: dict[str, Callable[[], object]] = {name: call for name, call in ways.items() if apart[name] <= case.apart}
     if case.bytes is not None:
         calls[COPY] = _copy(case.bytes, plan.device)
     taken = take_turns({name: sampler(call, plan.device) for name, call in calls.items()}, plan.n)
     x: dict[str, Any] = {"device": plan.device}
     if case.bytes is not None:
         x |= {"x": float(case.bytes), "x_unit": "bytes"}
-    found = [latency_row("kernels", f"{case.name}, {name}", times, **x) for name, times in taken.items()]
-    return found + _promises(case, taken, plan.device)
+    timed = [latency_row("kernels", f"{case.name}, {name}", times, **x) for name, times in taken.items()]
+    wrong = [
+        value_row("kernels", f"{case.name}, {name} is not timed but wrong by", "", off, case.apart, device=plan.device)
+        for name, off in apart.items()
+        if name not in calls
+    ]
+    return timed + wrong + _promises(case, taken, plan.device)
+
+
+def _apart(got: Tensor, wanted: Tensor) -> float:
+    """The largest difference of a value; NaN counts as `_NOT_A_NUMBER`."""
+    return float((got.double() - wanted).abs().nan_to_num(nan=_NOT_A_NUMBER).max())
 
 
 def _promises(case: Case, taken: Mapping[str, Latency], device: Device) -> list[Row]:
@@ -213,7 +216,7 @@ def _layer(ins: int, outs: int, kernel: int, reduce: int, batch: int, plan: Plan
         f"modulated_conv {size}, batch {batch}",
         (x, style),
         ours,
-        apart=0.05,
+        apart=0.1,  # values reach 8, and the rivals round each step to float16
         eager=partial(modulated_eager, weight=plain, bias=bias, noise=noise, up=up),
         others={
             "grouped convolution": partial(modulated_grouped, weight=plain, bias=bias, noise=noise, up=up),

@@ -24,7 +24,9 @@ from models.audio.log_mel import DECADES_PER_UNIT, FLOOR_POWER, HOP_SAMPLES, HOP
 from models.rig import CONTROLS, SPEECH, columns, vector
 from models.visavis.drawing import Faces, blend, hang
 from models.visavis.geometry import Geometry, Patch, Prior
+from models.visavis.ground import lay
 from models.visavis.ict import Rig, mean_shape
+from models.visavis.matte import MATTE_PX
 from models.visavis.renderer import DETAIL, PHOTO_PX, IdentityEncoder, PatchNet, Size, condition
 from models.visavis.speech import SpeechNet
 
@@ -35,31 +37,35 @@ MOST_LEVELS_APART: Final = 2.0
 
 @dataclass
 class Chain:
-    """The house model's stages with everything they need, `batch` sessions of one size on the default device.
+    """The house model's stages with everything they need, `batch` sessions of one size on one device.
 
     Each stage leaves what the next one takes, so that any of them can be repeated by itself.
     """
 
     batch: int
     size: Size
+    device: torch.device
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)  # every chain has the same weights and the same photo
         detail = DETAIL[self.size]
         with torch.no_grad():
-            self.geometry = Geometry(Rig.load(), detail)
-            self.net, encoder, self.speech = PatchNet(detail).eval(), IdentityEncoder(detail).eval(), SpeechNet().eval()
-            torch.nn.init.normal_(self.net.leave.weight, std=0.01)
+            geometry, encoder = Geometry(Rig.load(), detail), IdentityEncoder(detail).eval()
+            net, speech = PatchNet(detail).eval(), SpeechNet().eval()
+            torch.nn.init.normal_(net.leave.weight, std=0.01)
             photo = torch.rand(1, 3, PHOTO_PX * detail, PHOTO_PX * detail) * 2 - 1
-            one = hang(self.geometry, encoder, photo, mean_shape())
-        rows = {
-            name: tensor.expand(self.batch, *tensor.shape[1:]).contiguous() for name, tensor in one.tensors().items()
-        }
-        self.faces = Faces.from_tensors(rows)
-        self.basis, self.ring = house_basis(), 0.1 * torch.randn(1, RING_SAMPLES).repeat(self.batch, 1)
-        self.end = torch.arange(self.batch) * 997 + 50_000
-        self.lookahead_ms, self.state = torch.full((self.batch,), LOOKAHEAD_MS), self.speech.init_state(self.batch)
-        self.turned, self.spoken = vector({"headYaw": 8.0, "jawOpen": 0.3})[None], torch.tensor(columns(SPEECH))
+            nobody = torch.zeros(1, 1, MATTE_PX, MATTE_PX)  # but for the face itself
+            one = hang(geometry, encoder, photo, nobody, mean_shape())
+        self.geometry, self.net, self.speech = geometry.to(self.device), net.to(self.device), speech.to(self.device)
+        rows = {name: t.expand(self.batch, *t.shape[1:]).contiguous() for name, t in one.tensors().items()}
+        self.faces = Faces.from_tensors({name: t.to(self.device) for name, t in rows.items()})
+        self.ring = (0.1 * torch.randn(1, RING_SAMPLES)).repeat(self.batch, 1).to(self.device)
+        turned = vector({"headYaw": 8.0, "jawOpen": 0.3}).expand(self.batch, len(CONTROLS))
+        self.turned, self.spoken = turned.to(self.device), torch.tensor(columns(SPEECH), device=self.device)
+        with self.device:
+            self.basis, self.end = house_basis(), torch.arange(self.batch) * 997 + 50_000
+            self.lookahead_ms = torch.full((self.batch,), LOOKAHEAD_MS)
+        self.state = self.speech.init_state(self.batch)
         self.run()
 
     def run(self) -> Tensor:
@@ -70,7 +76,7 @@ class Chain:
 
     def stages(self) -> dict[str, Callable[[], object]]:
         """In the order in which a frame passes them."""
-        return {
+        stages: dict[str, Callable[[], object]] = {
             "features": self.hear,
             "speech net": self.listen,
             "geometry": self.place,
@@ -78,21 +84,29 @@ class Chain:
             "blend": self.join,
             "RGB to I420": self.convert,
         }
+        return stages | ({"copy to the host": self.fetch} if self.device.type == "cuda" else {})
 
     def hear(self) -> None:
-        how = {"floor_power": FLOOR_POWER, "decades_per_unit": DECADES_PER_UNIT}
-        self.heard = log_mel(self.ring, self.end, self.basis, hop_samples=HOP_SAMPLES, hops=HOPS_PER_FRAME, **how)
+        self.heard = log_mel(
+            self.ring,
+            self.end,
+            self.basis,
+            hop_samples=HOP_SAMPLES,
+            hops=HOPS_PER_FRAME,
+            floor_power=FLOOR_POWER,
+            decades_per_unit=DECADES_PER_UNIT,
+        )
 
     @torch.no_grad()
     def listen(self) -> None:
         spoken, *_ = self.speech.advance(self.heard, self.lookahead_ms, self.state.heard, self.state.hidden)
-        moved = self.turned.expand(self.batch, len(CONTROLS))
-        self.controls = moved.index_add(1, self.spoken, spoken)
+        self.controls = self.turned.index_add(1, self.spoken, spoken)
 
     @torch.no_grad()
     def place(self) -> None:
         faces = self.faces
         self.prior: Prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, self.controls, faces.base)
+        self.laid = lay(self.prior, faces.matte, faces.ground)
         self.patch: Patch = self.geometry.patch(faces.photo, faces.binding, self.prior, "mouth")
 
     @torch.no_grad()
@@ -102,10 +116,13 @@ class Chain:
         self.painted = self.net(patch.fine, patch.coarse, faces.fine, faces.coarse, patch.at, steer)
 
     def join(self) -> None:
-        self.frame = blend(self.prior.frame, self.painted, self.patch.corner)
+        self.frame = blend(self.laid, self.painted, self.patch.corner)
 
     def convert(self) -> None:
         self.i420 = rgb_to_i420(self.frame)
+
+    def fetch(self) -> None:
+        self.i420.cpu()
 
 
 def parts(plan: Plan) -> list[Part]:
@@ -120,15 +137,13 @@ def parts(plan: Plan) -> list[Part]:
 
 @torch.no_grad()
 def _measured(size: Size, batch: int, plan: Plan) -> list[Row]:
-    with torch.device(plan.device):
-        chain, alone = Chain(batch, size), Chain(1, size)
-        _compare(chain, alone)
-        name = f"visavis {chain.frame.shape[-1]} px, batch {batch}"
-        taken = take_turns({stage: launched(call, plan.device) for stage, call in chain.stages().items()}, plan.n)
-        stages = [
-            latency_row("stages", f"{name}, {stage}", times, device=plan.device) for stage, times in taken.items()
-        ]
-        return stages + _whole(chain, alone, name, plan)
+    device = torch.device(plan.device)
+    chain, alone = Chain(batch, size, device), Chain(1, size, device)
+    _compare(chain, alone)
+    name = f"visavis {chain.frame.shape[-1]} px, batch {batch}"
+    taken = take_turns({stage: launched(call, plan.device) for stage, call in chain.stages().items()}, plan.n)
+    stages = [latency_row("stages", f"{name}, {stage}", times, device=plan.device) for stage, times in taken.items()]
+    return stages + _whole(chain, alone, name, plan)
 
 
 def _whole(chain: Chain, alone: Chain, name: str, plan: Plan) -> list[Row]:

@@ -6,20 +6,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.errors import NotHereError
-from benchmarks.harness import Row, latency, latency_row, value_row
+from benchmarks.harness import Device, Row, latency, latency_row, value_row
 from benchmarks.plan import Plan
 from benchmarks.suite import Part
+from models.errors import BackendError
+from models.visavis.engine import BACKENDS, choose
 
 ROOT: Final = Path(__file__).parent.parent
-BACKENDS: Final = ("openvino", "eager")
 FRAMES: Final = 40
 STARTS: Final = 3
 WARM: Final = 1.1
@@ -28,18 +29,23 @@ _IN_A_ROW: Final = 3
 
 
 def parts(plan: Plan) -> list[Part]:
-    """A part for each backend, first with empty caches, then with those that the start before left."""
+    """A part for each backend, what `auto` takes first: with empty caches, then with those that the start left."""
     starts = STARTS if plan.n >= 100 else 1
-    return [Part(backend, partial(_measured, backend, starts)) for backend in BACKENDS]
+    first = choose().backend
+    order = [first, *(backend for backend in BACKENDS if backend != first)]
+    return [Part(backend, partial(_measured, backend, starts)) for backend in order]
 
 
 def _measured(backend: str, starts: int) -> list[Row]:
-    if find_spec(backend) is None and backend != "eager":
-        raise NotHereError(f"{backend}, which is not installed")
+    try:
+        device: Device = "cuda" if choose(backend).device.type == "cuda" else "cpu"
+    except BackendError as error:
+        raise NotHereError(str(error)) from None
     with tempfile.TemporaryDirectory() as caches:
         cold = _start(backend, Path(caches))
         kept = [_start(backend, Path(caches)) for _ in range(starts)]
-    return [*_rows(f"{backend}, caches empty", [cold]), *_rows(f"{backend}, caches kept", kept)]
+    rows = [*_rows(f"{backend}, caches empty", [cold]), *_rows(f"{backend}, caches kept", kept)]
+    return [replace(row, device=device) for row in rows]
 
 
 def _start(backend: str, caches: Path) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def _start(backend: str, caches: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.cold_start", backend, str(FRAMES)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | folders, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{backend} did not start: {done.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"{backend} did not start: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -4,8 +4,8 @@ The rule. Rows of the same benchmark, name, unit and device are compared by the 
 row's samples, in the order in which they were taken, are cut into ten blocks; blocks are drawn with replacement, 1000
 times, and the middle 99 % of the ratios is the interval. Whole blocks, because neighbouring samples share their luck:
 a slow second of the machine is one piece of bad luck, not a hundred. A row has changed if the whole interval lies more
-than 3 % away from 1. A difference between runs that no sample shows, such as another machine under the same name,
-cannot be told from a change: run again, and compare A with A first.
+than 3 % away from 1. What differs between whole runs, such as a busier machine, is in no sample of either: the
+yardstick, work that never changes, shows it. Where that has changed, run again.
 
 Source: Künsch, "The jackknife and the bootstrap for general stationary observations", Annals of Statistics 17, 1989
 (blocks of consecutive observations drawn with replacement; here they do not overlap).
@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import Row
+from benchmarks.page import number
 from benchmarks.results import Run
+from benchmarks.yardstick import BENCH as YARDSTICK
 
 Verdict = Literal["better", "worse", "changed", "same", "unjudged"]
 Key = tuple[str, str, str, str]
@@ -112,6 +114,7 @@ def as_text(comparison: Comparison) -> str:
     moved = [change for change in told if change.verdict in ("better", "worse", "changed")]
     width = max([30, *(len(_label(change.a)) for change in told)])
     lines = [f"{'machine:':<10}{difference}" for difference in comparison.around]
+    lines += [_warning(change) for change in told if change.a.bench == YARDSTICK and change in moved]
     lines.append(f"{len(moved)} of {len(told)} rows changed beyond noise ({CONFIDENCE_PERCENT:g} % interval of the")
     lines[-1] += f" ratio of medians more than {100 * MARGIN:g} % away from 1)"
     lines.append(f"{'':<{width}}{'A':>10}{'B':>10}  {'':<6}{'B / A':>7}  {'interval':<15}")
@@ -121,9 +124,16 @@ def as_text(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def _warning(change: Change) -> str:
+    return (
+        f"CAUTION: the machine itself took {change.ratio:.2f} times as long in B for the same {change.a.name}: "
+        "what moved by about as much says nothing of the code"
+    )
+
+
 def _line(change: Change, width: int) -> str:
     interval = "-" if change.low is None else f"{change.low:.3f} to {change.high:.3f}"
-    values = f"{change.a.p50:>10.4g}{change.b.p50:>10.4g}  {change.a.unit:<6}{change.ratio:>7.3f}"
+    values = f"{number(change.a.p50):>10}{number(change.b.p50):>10}  {change.a.unit:<6}{change.ratio:>7.3f}"
     return f"{_label(change.a):<{width}}{values}  {interval:<15} {_MARKS[change.verdict]}"
 
 

@@ -14,6 +14,7 @@ from benchmarks.report import report
 from benchmarks.results import Run, as_json, as_table, read_run, save_csv
 from benchmarks.runner import Budget, run_suite, to_stderr
 from benchmarks.suite import Suite
+from benchmarks.yardstick import Yardstick
 
 
 def execute(args: argparse.Namespace, suites: Sequence[Suite], unasked: Sequence[str]) -> int:
@@ -26,7 +27,7 @@ def execute(args: argparse.Namespace, suites: Sequence[Suite], unasked: Sequence
         if args.compare:
             return _compare(*args.compare)
         if args.what[:1] == [REPORT]:
-            return _report([Path(name) for name in args.what[1:]], args.out)
+            return _report([Path(name) for name in args.what[1:]], args.out, args.save)
         return _measure(args, suites, unasked)
     except BenchError as error:
         print(f"visavis bench: {error}", file=sys.stderr)
@@ -39,12 +40,16 @@ def _compare(a: Path, b: Path) -> int:
     return 1 if any(change.verdict == "worse" for change in comparison.changes) else 0
 
 
-def _report(files: Sequence[Path], out: Sequence[Path]) -> int:
-    if not files or len(out) != 1:
-        return _wrong(
-            f"got {len(files)} files and {len(out)} --out, want: {REPORT} A.json [B.json ...] --out page.html"
-        )
-    out[0].write_text(report([read_run(path) for path in files]), encoding="utf-8")
+def _report(files: Sequence[Path], out: Sequence[Path], save: bool) -> int:
+    if not files or len(out) > 1 or not (out or save):
+        want = f"want {REPORT} A.json [B.json ...] with --out page.html, --save or both"
+        return _wrong(f"got {len(files)} files and {len(out)} --out, {want}")
+    runs = [read_run(path) for path in files]
+    for path in out:
+        path.write_text(report(runs), encoding="utf-8")
+    if save:
+        for run in runs:
+            save_csv(run)
     return 0
 
 
@@ -56,10 +61,14 @@ def _measure(args: argparse.Namespace, suites: Sequence[Suite], unasked: Sequenc
         return _wrong(f"got --minutes {args.minutes:g}, want more than 0")
     wanted = args.what or [name for name in known if name not in unasked]
     plan = replace(Plan.quick() if args.quick else Plan.usual(), seconds=args.seconds)
-    budget, run = Budget(args.minutes), Run()
+    budget, run, yardstick = Budget(args.minutes), Run(), Yardstick(plan.device)
+    yardstick.take()
     for name in wanted:
         run_suite(run, known[name], plan, budget, to_stderr)
-        _write(run, args.out)  # after each: what comes later may be ended from outside
+        yardstick.take()
+        whole = replace(run, rows=[*run.rows, yardstick.row()])
+        _write(whole, args.out)  # after each: what comes later may be ended from outside
+    run.rows.append(yardstick.row())
     if args.save:
         save_csv(run)
     print(as_json(run) if args.json else as_table(run.rows))

@@ -1,5 +1,7 @@
 """A face of nobody for benchmarks: the mean head of the rig under noise. It needs no photo and no detector."""
 
+from typing import Final
+
 import numpy as np
 import torch
 
@@ -10,7 +12,7 @@ from models.visavis.ict import Shape, mean_shape
 from models.visavis.renderer import FRAME_PX, PHOTO_PX
 from models.visavis.system import Visavis, VisavisState
 
-LOOKAHEAD_MS = 40.0
+LOOKAHEAD_MS: Final = 40.0
 
 
 def nobody(system: Visavis) -> IdentityState:

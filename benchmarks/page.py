@@ -40,5 +40,10 @@ def as_table(table: Table, missed: Sequence[bool] = ()) -> str:
 
 
 def _row(cells: Sequence[Cell], missed: bool) -> str:
-    texts = [html.escape(c) if isinstance(c, str) else "-" if c is None else f"{c:.4g}" for c in cells]
+    texts = [html.escape(c) if isinstance(c, str) else "-" if c is None else number(c) for c in cells]
     return f"<tr{_MISSED if missed else ''}>{''.join(f'<td>{text}</td>' for text in texts)}</tr>"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """So many digits, and all those before the point: no powers of ten."""
+    return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"

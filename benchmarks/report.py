@@ -9,19 +9,22 @@ import numpy as np
 
 from benchmarks.compare import MARGIN, Change, Key, by_key, judge
 from benchmarks.harness import Row
-from benchmarks.page import Cell, Table, as_table, document
-from benchmarks.plots import STYLE, Axis, Bar, Series, chart, waterfall
+from benchmarks.page import Cell, Table, as_table, document, number
+from benchmarks.plots import STYLE, Axis, Bar, Form, Series, chart, waterfall
 from benchmarks.results import Run
 
 DUE_MS: Final = 40.0
-STAGES: Final = "stages"
 KERNELS: Final = "kernels"
 COPY: Final = "copy"
+SESSIONS: Final = "sessions"
+_STAGES: Final = "Medians. Each stage was timed by itself, one behind the other; VP8 encodes one session's picture."
+_START: Final = "Medians. Each start is a process of its own."
 _LEAST_SAMPLES: Final = 20
 _PERCENTILES: Final = (*range(0, 100, 2), 99, 100)
+_DASHES: Final[tuple[Form, ...]] = ("line", "dashed", "dotted")
 _LAYOUT: Final = (
     "body{max-width:74rem}.wide{overflow-x:auto}details{margin:1rem 0}summary{cursor:pointer;font-weight:600}"
-    "h2{margin-top:2.2rem}td{white-space:nowrap}.note{opacity:.75;max-width:44rem}"
+    "h2{margin-top:2.2rem}td,th{white-space:nowrap}.note{opacity:.75;max-width:44rem}"
 )
 
 
@@ -30,7 +33,8 @@ def report(runs: Sequence[Run]) -> str:
     labels = _labels(runs)
     chapters = [
         ("Where and when", _machines(runs, labels)),
-        ("Latency by stage", _stages(runs, labels)),
+        ("Latency by stage", _waterfalls("stages", "the sound was complete", _STAGES, runs, labels)),
+        ("From nothing to the first frame", _waterfalls("start", "the process began", _START, runs, labels)),
         ("Sessions against the 99th percentile", _sessions(runs, labels)),
         ("Kernels against copying", _kernels(runs, labels)),
         ("Percentile curves", _curves(runs, labels)),
@@ -59,32 +63,31 @@ def _machines(runs: Sequence[Run], labels: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _stages(runs: Sequence[Run], labels: Sequence[str]) -> str:
+def _waterfalls(bench: str, since: str, note: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
     """A waterfall for each case: in each run every stage begins where the one before ended."""
-    cases = dict.fromkeys(row.case for run in runs for row in run.rows if row.bench == STAGES)
-    charts = [_waterfall(case, runs, labels) for case in cases]
-    note = "Medians. Each stage was timed by itself, one behind the other; VP8 encodes one session's picture."
-    return _gallery(charts, note)
+    cases = dict.fromkeys(row.case for run in runs for row in run.rows if row.bench == bench)
+    rows = [[row for row in run.rows if row.bench == bench] for run in runs]
+    return _gallery([_waterfall(case, Axis(f"time since {since}, ms"), rows, labels) for case in cases], note)
 
 
-def _waterfall(case: str, runs: Sequence[Run], labels: Sequence[str]) -> str:
-    taken = [{row.form: row for row in run.rows if row.bench == STAGES and row.case == case} for run in runs]
+def _waterfall(case: str, axis: Axis, runs: Sequence[Sequence[Row]], labels: Sequence[str]) -> str:
+    taken = [{row.form: row for row in rows if row.case == case} for rows in runs]
     ends = [0.0] * len(runs)
     bars: list[Bar] = []
     for stage in dict.fromkeys(form for found in taken for form in found):
-        for number, found in enumerate(taken):
+        for run, found in enumerate(taken):
             if stage in found:
-                bars.append(Bar(stage, ends[number], found[stage].p50, number))
-                ends[number] += found[stage].p50
-    totals = ", ".join(f"{end:.3g} ms" for end in ends)
-    return waterfall(f"{case}: {totals}", Axis("time since the sound was complete, ms"), bars, labels)
+                bars.append(Bar(stage, ends[run], found[stage].p50, run))
+                ends[run] += found[stage].p50
+    totals = ", ".join(f"{number(end, 3)} ms" for end in ends)
+    return waterfall(f"{case}: {totals}", axis, bars, labels)
 
 
 def _sessions(runs: Sequence[Run], labels: Sequence[str]) -> str:
     """p99 over the number of sessions, a line for each case and run."""
     series: list[Series] = []
     for run, label in zip(runs, labels, strict=True):
-        rows = [row for row in run.rows if row.x_unit == "sessions" and row.x is not None and row.p99 is not None]
+        rows = [row for row in run.rows if row.x_unit == SESSIONS and row.x is not None and row.p99 is not None]
         for case in dict.fromkeys(row.case for row in rows):
             points = sorted((row.x, row.p99) for row in rows if row.case == case and row.x and row.p99)
             series.append(Series(f"{case}, {label}", points))
@@ -122,36 +125,53 @@ def _gb_s(row: Row) -> float:
 
 
 def _curves(runs: Sequence[Run], labels: Sequence[str]) -> str:
-    """Percentile curves of every case, the forms of all runs in one chart; folded by benchmark."""
-    benches = dict.fromkeys(row.bench for run in runs for row in run.rows if len(row.samples) >= _LEAST_SAMPLES)
+    """Percentile curves of every case, folded by benchmark."""
     parts: list[str] = []
-    for bench in benches:
-        cases: dict[str, list[Series]] = {}
-        for run, label in zip(runs, labels, strict=True):
-            for row in run.rows:
-                if row.bench == bench and len(row.samples) >= _LEAST_SAMPLES:
-                    name = row.form if len(runs) == 1 else f"{row.form}, {label}"
-                    cases.setdefault(row.case, []).append(_percentiles(name, row))
-        charts = [chart(case, _PERCENT, Axis("time, ms", log=True), series) for case, series in cases.items()]
-        opened = " open" if bench in ("frame", "render") else ""
-        parts.append(f"<details{opened}><summary>{html.escape(bench)}</summary>{_gallery(charts)}</details>")
+    for bench in dict.fromkeys(row.bench for run in runs for row in run.rows if _has_curve(row)):
+        mine = [[row for row in run.rows if row.bench == bench and _has_curve(row)] for run in runs]
+        cases = dict.fromkeys(row.case for rows in mine for row in rows)
+        charts = [
+            _curves_of(case, [[row for row in rows if row.case == case] for rows in mine], labels) for case in cases
+        ]
+        parts.append(f"<details open><summary>{html.escape(bench)}</summary>{_gallery(charts)}</details>")
     return "".join(parts)
+
+
+def _has_curve(row: Row) -> bool:
+    return len(row.samples) >= _LEAST_SAMPLES and row.x_unit != SESSIONS  # sessions have a chart of their own
+
+
+def _curves_of(case: str, runs: Sequence[Sequence[Row]], labels: Sequence[str]) -> str:
+    """The curves of one case in each run: a form has its colour, a run its dashes."""
+    forms = list(dict.fromkeys(row.form for rows in runs for row in rows))
+    series = [
+        _percentiles(
+            row.form if len(runs) == 1 else f"{row.form}, {label}",
+            row,
+            _DASHES[min(at, len(_DASHES) - 1)],
+            forms.index(row.form),
+        )
+        for at, (rows, label) in enumerate(zip(runs, labels, strict=True))
+        for row in rows
+    ]
+    return chart(case, _PERCENT, Axis("time, ms", log=True), series)
 
 
 _PERCENT: Final = Axis("percent of the calls that took no longer", ticks=[(p, str(p)) for p in (0, 25, 50, 75, 95)])
 
 
-def _percentiles(name: str, row: Row) -> Series:
+def _percentiles(name: str, row: Row, form: Form, colour: int) -> Series:
     levels = np.percentile(row.samples, _PERCENTILES)
-    return Series(name, [(float(p), float(level)) for p, level in zip(_PERCENTILES, levels, strict=True)])
+    points = [(float(p), float(level)) for p, level in zip(_PERCENTILES, levels, strict=True)]
+    return Series(name, points, form, colour=colour)
 
 
 def _rows(runs: Sequence[Run], labels: Sequence[str]) -> str:
     """A table for each benchmark: p50, p95 and p99 of every run, and the verdict on the later ones."""
     tables = [by_key(run) for run in runs]
     keys = list(dict.fromkeys(key for rows in tables for key in rows))
-    heads = ["", "unit", *(f"{label}: {part}" for label in labels for part in ("p50", "p95", "p99")), "promised"]
-    heads += [f"{label} / {labels[0]}" for label in labels[1:]]
+    heads = ["", "unit", *(f"{label} / {labels[0]}" for label in labels[1:]), "promised"]
+    heads += [f"{label}: {part}" for label in labels for part in ("p50", "p95", "p99")]
     parts: list[str] = []
     for bench in dict.fromkeys(key[0] for key in keys):
         mine = [key for key in keys if key[0] == bench]
@@ -169,11 +189,11 @@ def _line(key: Key, tables: Sequence[dict[Key, Row]]) -> list[Cell]:
     found = [rows.get(key) for rows in tables]
     first = next(row for row in found if row is not None)
     cells: list[Cell] = [first.name, first.unit]
-    for row in found:
-        cells += [None] * 3 if row is None else [row.p50, row.p95, row.p99]
-    cells.append("" if first.limit is None else f"{first.limit_of} at {first.bound} {first.limit:g}")
     for row in found[1:]:
         cells.append(None if row is None or found[0] is None else _verdict(judge(found[0], row)))
+    cells.append("" if first.limit is None else f"{first.limit_of} at {first.bound} {first.limit:g}")
+    for row in found:
+        cells += [None] * 3 if row is None else [row.p50, row.p95, row.p99]
     return cells
 
 

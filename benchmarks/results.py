@@ -12,6 +12,7 @@ from benchmarks.errors import ResultsFileError
 from benchmarks.harness import Row
 from benchmarks.machine import environment
 from benchmarks.nvml import GpuState
+from benchmarks.page import number
 
 RESULTS_DIR: Final = Path(__file__).parent / "results"
 FORMAT: Final = "visavis bench 2"
@@ -51,14 +52,16 @@ class Run:
     label: str = "this run"
 
 
-def save_csv(run: Run, directory: Path = RESULTS_DIR) -> None:
+def save_csv(run: Run, directory: Path | None = None) -> None:
     """Append the rows to `<bench>.csv`, each with the machine it was measured on and what the GPU did.
+
+    The files lie in `directory`, or in `RESULTS_DIR`.
 
     Raises:
         ResultsFileError: If a file has other columns.
     """
     for row in run.rows:
-        path = directory / f"{row.bench}.csv"
+        path = (directory or RESULTS_DIR) / f"{row.bench}.csv"
         state = run.gpu_states.get(row.bench, GpuState())
         told = {f"gpu_{name}": value for name, value in asdict(state).items()}
         line = {**_plain(row), **run.environment, **told}
@@ -114,16 +117,14 @@ def read_run(path: Path) -> Run:
 def as_table(rows: Sequence[Row]) -> str:
     """Rows for people."""
 
-    def number(value: float | None) -> str:
-        return f"{'-' if value is None else f'{value:.4g}':>9}"
+    def cell(value: float | None) -> str:
+        return f"{'-' if value is None else number(value):>9}"
 
     width = max([40, *(len(row.name) + 2 for row in rows)])
 
     def line(row: Row) -> str:
         verdict = "" if row.limit is None else f"  {'ok' if row.holds else 'MISSED'}, at {row.bound} {row.limit:g}"
-        return (
-            f"{row.name:<{width}}{number(row.p50)}{number(row.p95)}{number(row.p99)} {row.unit:<8} n={row.n}{verdict}"
-        )
+        return f"{row.name:<{width}}{cell(row.p50)}{cell(row.p95)}{cell(row.p99)} {row.unit:<8} n={row.n}{verdict}"
 
     return "\n".join([f"{'':<{width}}{'p50':>9}{'p95':>9}{'p99':>9}", *map(line, rows)])
 

@@ -40,8 +40,8 @@ def _start(plan: "Plan") -> list[Part]:
 
 TORCH_SUITES: Final = (
     Suite("parity", _parity),
-    Suite("engine", _engine),
-    Suite("stages", _stages),
     Suite("kernels", _kernels),
+    Suite("stages", _stages),
+    Suite("engine", _engine),  # compiles whole systems, which may take all the time that the others leave
     Suite("start", _start),
 )

@@ -77,6 +77,16 @@ def test_only_the_same_work_on_the_same_device_is_compared():
     assert comparison.around == ["gpu: a gpu -> another gpu", "torch: 2.11 -> 2.13"]
 
 
+@pytest.mark.parametrize(("factor", "warned"), [(1.4, True), (1.0, False)])
+def test_a_machine_that_was_itself_slower_is_told(factor, warned):
+    a, b = (
+        run_of(latency_row("machine", "matrix product", latency([ms] * 40)), latency_row("b", "x", latency([ms] * 40)))
+        for ms in (1.0, factor)
+    )
+    text = as_text(compare(a, b))
+    assert ("the machine itself took 1.40 times as long in B for the same matrix product" in text) is warned
+
+
 def test_what_changed_is_told_before_what_did_not():
     rows = {"steady": (1.0, 1.0), "slower": (1.0, 1.3), "faster": (1.0, 0.7)}
     a, b = (run_of(*(latency_row("b", name, latency([times[i]] * 50)) for name, times in rows.items())) for i in (0, 1))

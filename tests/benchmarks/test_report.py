@@ -71,6 +71,8 @@ def runs():
         rows = [
             timed("stages", "face, batch 1, features", 1.0),
             timed("stages", "face, batch 1, painter", 4.0),
+            timed("start", "eager, caches kept, import torch", 900.0),
+            timed("start", "eager, caches kept, first frame", 100.0),
             timed("kernels", "warp, batch 1, ours", 2.0, x=1e6, x_unit="bytes"),
             timed("kernels", "warp, batch 1, copy", 1.0, x=1e6, x_unit="bytes"),
             timed("sessions", "face, 8", 10.0, x=8.0, x_unit="sessions"),
@@ -90,6 +92,13 @@ def test_stages_of_each_run_follow_each_other(runs):
     old_features, new_features, old_painter, new_painter = bars
     assert old_painter[0] == pytest.approx(sum(old_features), abs=0.2)
     assert new_painter[0] == pytest.approx(sum(new_features), abs=0.2)
+
+
+def test_a_cold_start_is_a_waterfall_too(runs):
+    svg = figures(report(runs[:1]))["eager, caches kept: 1045 ms"]
+    assert "time since the process began, ms" in texts(svg)
+    first, second = ((float(rect.get("x")), float(rect.get("width"))) for rect in svg.iter("rect"))
+    assert second[0] == pytest.approx(sum(first), abs=0.2)
 
 
 def test_a_kernel_at_half_the_speed_of_copying_lies_under_the_roof(runs):

@@ -1,4 +1,5 @@
 import sys
+import time
 
 from benchmarks.errors import NotHereError
 from benchmarks.harness import value_row
@@ -36,6 +37,17 @@ def test_a_broken_part_costs_only_its_own_rows_and_is_told():
     assert told == ["s: part 0", "s: part 1", "FAILED: s: part 1: RuntimeError: out of memory", "s: part 2"]
 
 
+def test_a_suite_whose_library_is_missing_does_not_end_the_run():
+    def parts(_):
+        import no_such_library  # noqa: F401
+
+    run = Run()
+    run_suite(run, Suite("s", parts), PLAN, Budget(None), lambda _: None)
+    assert run.left_out == [
+        LeftOut("s", "all of it", "ModuleNotFoundError: No module named 'no_such_library'", failed=True)
+    ]
+
+
 def test_what_this_machine_lacks_is_no_failure():
     run = Run()
     suite = suite_of(failing(NotHereError("a GPU")), failing(TritonUnavailableError("not installed")))
@@ -55,9 +67,16 @@ def test_no_part_begins_once_the_budget_is_spent():
         return [value_row("b", f"until {now_s[0]:g}", "MB", 1.0)]
 
     run_suite(run, suite_of(slow, slow, slow), PLAN, budget, lambda _: None)
-    assert 60.0 < 120.0 - RESERVE_S < 120.0  # the second part begins in time, the third would not
     assert [row.name for row in run.rows] == ["until 160", "until 220"]
-    assert run.left_out == [LeftOut("s", "part 2", "the 2 minutes were over", failed=False)]
+    assert run.left_out == [LeftOut("s", "part 2", "the 2.0 minutes were over", failed=False)]
+
+
+def test_a_part_that_outlasts_the_budget_is_ended():
+    run, soon = Run(), Budget((RESERVE_S + 0.2) / 60)
+    run_suite(run, suite_of(lambda: time.sleep(60), rows("never")), PLAN, soon, lambda _: None)
+    assert run.rows == []
+    assert [(part.part, part.failed) for part in run.left_out] == [("part 0", False), ("part 1", False)]
+    assert "minutes were over" in run.left_out[0].why
 
 
 def test_rows_are_kept_with_what_the_gpu_did(monkeypatch):

@@ -49,22 +49,19 @@ def test_every_kernel_is_timed_in_every_form_that_runs_here():
     assert (warp.x, warp.x_unit, warp.n, len(warp.samples)) == (4.0 * (3 * 1536 + 96), "bytes", 2, 2)
 
 
-def test_a_form_with_another_answer_is_not_timed():
-    x = torch.ones(2, 3)
-    case = Case("double", (x,), lambda impl, x: 2 * x, apart=0.1, others={"wrong": lambda x: 2.2 * x})
-    with pytest.raises(WrongAnswerError, match=r"double: wrong is 0\.2 off its reference, at most 0\.1: not timed"):
-        rows(case, forms(case, 2, TINY), TINY)
-
-
-def test_nan_is_a_wrong_answer():
-    case = Case("x", (torch.ones(1, 1),), lambda impl, x: x, apart=0.1, others={"nan": lambda x: x * torch.nan})
-    with pytest.raises(WrongAnswerError):
-        rows(case, forms(case, 1, TINY), TINY)
+def test_a_form_with_another_answer_is_not_timed_but_told():
+    others = {"wrong": lambda x: 2.2 * x, "nan": lambda x: x * torch.nan, "right": lambda x: x + x}
+    case = Case("double", (torch.ones(2, 3),), lambda impl, x: 2 * x, apart=0.1, others=others)
+    found = {row.form: row for row in rows(case, forms(case, 1, TINY), TINY)}
+    assert list(found) == ["eager", "right", "wrong is not timed but wrong by", "nan is not timed but wrong by"]
+    assert found["right"].unit == "ms"
+    assert found["wrong is not timed but wrong by"].p50 == pytest.approx(0.2)
+    assert [row.holds for row in found.values()] == [None, None, False, False]
 
 
 def test_kernels_agree_with_their_references_in_the_interpreter():
-    found = run(bench_parity, TINY, "splat, float32", "log_mel, float16")
-    assert [row.name for row in found] == ["log_mel, float16", "splat, float32"]
+    found = run(bench_parity, TINY, "splat, float32", "log_mel, float32")
+    assert [row.name for row in found] == ["log_mel, float32", "splat, float32"]
     assert all(0 < row.p50 <= 1 and row.holds for row in found)
 
 
