@@ -1,7 +1,7 @@
 """From controls to a frame: geometry, painter and blend in one module that backends can take apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import torch
@@ -113,7 +113,8 @@ class Rigged(nn.Module):
         """
         face = Faces.from_tensors(dict(zip(FACES, faces, strict=True)))
         prior = self.geometry.predict(face.photo, face.binding, face.shape, controls, face.base)
-        parts = [lay(prior, face.matte, face.ground), condition(face.shape, face.own, controls)]
+        prior = replace(prior, frame=lay(prior, face.matte, face.ground))  # a patch must show what lies around it
+        parts = [prior.frame, condition(face.shape, face.own, controls)]
         for region in self.regions:
             patch = self.geometry.patch(face.photo, face.binding, prior, region)
             parts += [patch.corner, patch.fine, patch.coarse, *carry(face.fine, face.coarse, patch.at)]
