@@ -113,7 +113,7 @@ class Rigged(nn.Module):
         """
         face = Faces.from_tensors(dict(zip(FACES, faces, strict=True)))
         prior = self.geometry.predict(face.photo, face.binding, face.shape, controls, face.base)
-        prior = replace(prior, frame=lay(prior, face.matte, face.ground))  # patches are cut from what is shown
+        prior = replace(prior, frame=lay(prior, face.matte, face.ground))  # a patch must show what lies around it
         parts = [prior.frame, condition(face.shape, face.own, controls)]
         for region in self.regions:
             patch = self.geometry.patch(face.photo, face.binding, prior, region)
