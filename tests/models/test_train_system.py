@@ -288,7 +288,7 @@ def make(system, clips, out, **settings):
     kind, config = SYSTEMS[system]
     torch.manual_seed(0)
     recipe = kind(clips, config, Judges())
-    return recipe, RunConfig(out=out, quiet=True, **({"steps": 100, "batch": 2} | settings))
+    return recipe, RunConfig(out=out, quiet=True, save_every_s=1e9, **({"steps": 100, "batch": 2} | settings))
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
