@@ -298,7 +298,8 @@ def test_every_stage_learns_a_batch(clips, tmp_path, system):
     for number, stage in enumerate(recipe.stages):
         trainer._enter(number)
         batch, known = trainer.prepare(0), LEARNED[system, stage.name]
-        told = [trainer.step(batch)[known] for _ in range(20 if system == "equiav" else 8)]
+        slow = system == "equiav" or stage.name == "judges"  # the first steps of a net of many layers overshoot
+        told = [trainer.step(batch)[known] for _ in range(20 if slow else 8)]
         assert min(told[-3:]) < 0.99 * told[0], (stage.name, told)
 
 
