@@ -245,7 +245,8 @@ class Session:
             else:
                 self._note_broken(drawn.broken)
                 capture_s = self._ear.wall_s(VOICE_SAMPLES * due.frame)
-                drawn.stamps_s["hold"] = max(drawn.stamps_s["encode"], self._voice.face_due_s(capture_s))
+                send_s = self._voice.face_due_s(capture_s, repeated=drawn.repeated)
+                drawn.stamps_s["hold"] = max(drawn.stamps_s["encode"], send_s)
                 if not drawn.repeated:  # the voice must wait for a face that moves
                     self._voice.note_face(time.monotonic() - capture_s)
                 self._drawn.put_nowait((due, drawn, orders.identity and orders.identity[0]))
@@ -309,10 +310,9 @@ class Session:
 
     def _mark_due(self, frames: range, received_s: float) -> None:
         # only the newest is drawn: late frames are dropped, never queued
-        skipped = [*frames[:-1]]
         if self._due is not None:
-            skipped.insert(0, self._due.frame)
             self._batcher.note_missed()
+        skipped = [*([] if self._due is None else [self._due.frame]), *frames[:-1]]
         newest, lookahead_ms = frames[-1], self._pacer.lookahead_ms
         end = sound_end(newest, lookahead_ms)
         self._due = DueMark(newest, lookahead_ms, end, received_s, time.monotonic())

@@ -74,9 +74,13 @@ class VoiceLine:
         """How much later than usual a frame is to be sent, 0 to 0.08."""
         return max(0.0, -self._behind_s)
 
-    def face_due_s(self, capture_s: float) -> float:
-        """When to send the frame whose sound came in at `capture_s`; one that took long to draw waits less."""
-        return capture_s + self._lag_s + self.face_hold_s if self.face_hold_s else capture_s
+    def face_due_s(self, capture_s: float, *, repeated: bool = False) -> float:
+        """When to send the frame whose sound came in at `capture_s`; one that took long to draw waits less.
+
+        One that is `repeated`, not drawn, comes when a drawn one would: or a browser sees an uneven stream, and the
+        voice, which waits for what moves, seems late.
+        """
+        return capture_s + self._lag_s + self.face_hold_s if self.face_hold_s or repeated else capture_s
 
     def push(self, packet: RtpAudio, position: int) -> None:
         """Take a packet whose sound begins at `position` (48 kHz)."""

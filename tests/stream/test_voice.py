@@ -94,6 +94,7 @@ def test_a_face_waits_for_a_voice_that_cannot_come_sooner():
 def test_a_held_face_keeps_its_cadence_however_long_a_frame_took():
     line = VoiceLine(0.1)
     assert line.face_due_s(7.0) == 7.0  # at once
+    assert line.face_due_s(7.0, repeated=True) == pytest.approx(7.0 + 0.1)  # as late as a face that is drawn
     line.trim(2 * 1000 * (0.1 + 0.05))
     line.due(0.0, wall_s)
     assert line.face_due_s(7.0) == pytest.approx(7.0 + 0.1 + 0.05)
