@@ -16,6 +16,7 @@ from models.visavis.renderer import PHOTO_PX
 MATTE_PX: Final = PHOTO_PX // 2
 WEIGHTS: Final = Path(__file__).parent / "weights" / "matte.safetensors"
 _WIDTHS: Final = (16, 24, 48, 64)
+_DOUBT: Final = (0.1, 0.5)  # hair that the net half believes in is hair: as half a person it would shine through
 
 
 class MatteNet(nn.Module):
@@ -71,4 +72,5 @@ def matte(photo: Tensor) -> Tensor:
         [B, 1, MATTE_PX, MATTE_PX], 0 (behind) to 1 (the person), of the same square.
     """
     small = F.interpolate(photo, size=(MATTE_PX, MATTE_PX), mode="bilinear", antialias=True, align_corners=False)
-    return load_matte()(small).sigmoid()
+    unsure, sure = _DOUBT
+    return ((load_matte()(small).sigmoid() - unsure) / (sure - unsure)).clamp(0.0, 1.0)
