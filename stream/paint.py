@@ -12,6 +12,7 @@ from typing import Final, cast
 import torch
 from torch import Tensor
 
+from models.finite import broken
 from models.stream_rows import StreamRows
 from models.system import AudioFeatures, ControlBatch, IdentityState, Posed, System
 from stream.errors import DeviceFullError, DeviceLostError
@@ -142,7 +143,7 @@ class Painter:
         return frames
 
     def _show(self, brushes: Sequence[Brush], frames: Tensor) -> None:
-        finite = torch.isfinite(frames.sum((1, 2, 3))).tolist()  # one bad pixel spoils the sum
+        finite = (~broken(frames)).tolist()
         for brush, frame, good in zip(brushes, frames.split(1), finite, strict=True):
             brush.frame, brush.broken = (frame, False) if good else (None, True)
             if not good:

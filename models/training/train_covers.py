@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from models.training.draw_covers import cover
 from models.training.landmark_crops import CropSet, Photo, expose, list_photos, load_crops, look
+from models.training.one_cycle import one_cycle
 from models.visavis.covers import MAX_BELIEF, PARTS, CoverNet, covered, shrink
 from models.visavis.landmarks import load_net
 
@@ -128,29 +129,16 @@ def fit(config: TrainConfig, examples: Examples, real: Tensor) -> CoverNet:
     """Train a net; `real` are the rows with real covers, of which each batch holds `REAL_SHARE`."""
     rng = torch.Generator().manual_seed(config.seed)
     net = CoverNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - the stub lacks it
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
-    )
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.peak_rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.peak_rate, total_steps=config.steps)
     of_real = round(config.batch * REAL_SHARE) if len(real) else 0
-    recent = 0.0
-    for _ in (bar := tqdm(range(config.steps), desc="covers")):
+
+    def batch_loss() -> Tensor:
         rows = torch.randint(len(examples.looks), (config.batch,), generator=rng)
         if of_real:
             rows[:of_real] = real[torch.randint(len(real), (of_real,), generator=rng)]
         looks = expose(examples.looks[rows].float() / 255, rng).clamp(0, 1) * 2 - 1
-        loss = loss_of(net(looks.contiguous(memory_format=torch.channels_last)), examples.labels[rows])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(net)
-        recent += 0.02 * (float(loss.detach()) - recent)
-        bar.set_postfix(loss=f"{recent:.3f}", refresh=False)
-    best = average.module
-    assert isinstance(best, CoverNet)
-    return best.eval()
+        return loss_of(net(looks.contiguous(memory_format=torch.channels_last)), examples.labels[rows])
+
+    return one_cycle(net, batch_loss, config.steps, config.peak_rate, "covers")
 
 
 @torch.no_grad()

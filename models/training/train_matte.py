@@ -20,6 +20,7 @@ from tqdm import tqdm
 from models.training.corpus import Corpus, fitted
 from models.training.label_mattes import FRAMES, MATTES
 from models.training.landmark_crops import expose
+from models.training.one_cycle import one_cycle
 from models.visavis.fit import crop, crop_box
 from models.visavis.ict import Rig
 from models.visavis.matte import MATTE_PX, MatteNet
@@ -108,26 +109,13 @@ def fit(config: TrainConfig, mattes: Mattes) -> MatteNet:
     """Train a net; answers its running average."""
     rng = torch.Generator().manual_seed(config.seed)
     net = MatteNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - the stub lacks it
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
-    )
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.peak_rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.peak_rate, total_steps=config.steps)
-    recent = 0.0
-    for _ in (bar := tqdm(range(config.steps), desc="matte")):
+
+    def batch_loss() -> Tensor:
         rows = torch.randint(len(mattes.frames), (config.batch,), generator=rng)
         frames, wanted = examples(mattes, rows, rng)
-        loss = F.binary_cross_entropy_with_logits(net(frames.contiguous(memory_format=torch.channels_last)), wanted)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(net)
-        recent += 0.02 * (float(loss.detach()) - recent)
-        bar.set_postfix(loss=f"{recent:.3f}", refresh=False)
-    best = average.module
-    assert isinstance(best, MatteNet)
-    return best.eval()
+        return F.binary_cross_entropy_with_logits(net(frames.contiguous(memory_format=torch.channels_last)), wanted)
+
+    return one_cycle(net, batch_loss, config.steps, config.peak_rate, "matte")
 
 
 @torch.no_grad()

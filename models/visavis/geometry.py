@@ -210,7 +210,7 @@ class Geometry:
         eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
         way = way * binding.free
         side = FRAME_PX * self._detail
-        at = (_sampling(way) * (FRAME_PX / PHOTO_PX)).contiguous()
+        at = (sampling(way) * (FRAME_PX / PHOTO_PX)).contiguous()
         frame = flow_warp(photo.contiguous(), at, size=(side, side), padding="border")
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
         return Prior(
@@ -239,7 +239,7 @@ class Geometry:
 
         where = _pixels(height, width, detail, middle.device) + (corner + binding.teeth - prior.teeth)[:, None, None]
         layer = _sample(torch.cat([photo, binding.mouth], 1), (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0)
-        half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, _sampling(prior.way)], 1)
+        half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, sampling(prior.way)], 1)
         openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
         openings = F.interpolate(openings, scale_factor=2.0 * detail, mode="bilinear", align_corners=False)
         warped = cut(prior.frame, corner * detail, height * detail, width * detail)
@@ -395,7 +395,7 @@ def _without_ears(skin: Tensor) -> Tensor:
     return torch.where(skin[:, 0].abs() > _SIDE_CM, forward, 1.0)
 
 
-def _sampling(way: Tensor) -> Tensor:
+def sampling(way: Tensor) -> Tensor:
     """Offsets [B, 2, 128, 128] in frame px to positions in the photo, -1 to 1, same shape."""
     cells = torch.arange(_GRID, dtype=way.dtype, device=way.device) * 2.0 + 1.0  # cell centres, px from the edge
     grid = torch.stack(torch.meshgrid(cells, cells, indexing="xy"))

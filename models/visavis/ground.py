@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.visavis.geometry import Prior
-from models.visavis.renderer import FRAME_PX, MARGIN_PX, inner
+from models.visavis.geometry import Prior, sampling
+from models.visavis.renderer import FRAME_PX, PHOTO_PX, inner
 from models.visavis.surface import fill
 
 _AROUND: Final = 2  # matte pixels around the person that are made up too: hairs that the matte misses
@@ -41,9 +41,7 @@ def lay(prior: Prior, matte: Tensor, ground: Tensor) -> Tensor:
     Returns:
         [B, 3, 256 d, 256 d], -1 to 1.
     """
-    cells = torch.arange(prior.way.shape[-1], dtype=prior.way.dtype, device=prior.way.device) * 2.0 + 1.0
-    place = prior.way + torch.stack(torch.meshgrid(cells, cells, indexing="xy"))  # px from the frame's corner
-    at = (place + MARGIN_PX) / ((FRAME_PX + 2 * MARGIN_PX) / 2) - 1.0
+    at = sampling(prior.way) * (FRAME_PX / PHOTO_PX)
     person = F.grid_sample(matte, at.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
     little, much = _STILL_PX
     moved = ((prior.way.square().sum(1, keepdim=True).sqrt() - little) / (much - little)).clamp(0.0, 1.0)
