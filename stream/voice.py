@@ -57,7 +57,6 @@ class VoiceLine:
         self.dropped = 0
         self._behind_s = lag_s + trim_s  # how long the voice waits for the face; negative: the face for the voice
         self._lag_s = lag_s
-        self._measured = False
         self._trim_s = trim_s
         self._slewed_s: float | None = None
         self._line: list[tuple[int, int, RtpAudio]] = []
@@ -95,8 +94,7 @@ class VoiceLine:
     def note_face(self, lag_s: float) -> None:
         """A frame was ready `lag_s` after the sound at its media time came in."""
         lag_s = min(max(lag_s, 0.0), MAX_DELAY_S)
-        self._lag_s += (SMOOTH if self._measured else 1.0) * (lag_s - self._lag_s)
-        self._measured = True
+        self._lag_s += SMOOTH * (lag_s - self._lag_s)
 
     def trim(self, late_ms: float) -> None:
         """The browser hears the voice `late_ms` after it sees the face (negative: before): correct half of it."""
