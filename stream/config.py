@@ -316,7 +316,7 @@ class SystemTrainConfig(TrainConfig):
                 _check_file(option, path)
 
 
-CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards", "videos")
+CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards", "videos", "spoken")
 VIDEO_LAYOUTS: Final = ("plain", "voxceleb2", "lrw", "lrs2", "lrs3", "hdtf", "mead", "grid")
 """How folders of videos lie; see `models.training.layouts`."""
 
@@ -328,14 +328,15 @@ class CorpusConfig:
     Attributes:
         part: One of `CORPUS_PARTS`.
         data: The corpus folder; for `shards` a folder of training pairs, for `videos` a data set's top folder.
-        out: The picture to write; for `fits` and `videos` a folder.
+        out: The picture to write; for `fits`, `videos` and `spoken` a folder.
         first: How many persons (or portraits, clips) to pass over.
         count: How many to show.
         states: Pictures of each person that is drawn.
         size_px: Side of a picture that is drawn, or of a square that is kept of a video.
         only: For `portraits`: show only those with this fate.
         layout: For `videos`: how the data set lies.
-        limit: For `videos`: read only so many.
+        limit: For `videos` and `spoken`: read only so many.
+        speech: For `spoken`: files of `models.training.speech_corpus` that say what is spoken.
     """
 
     part: str
@@ -348,13 +349,18 @@ class CorpusConfig:
     only: str | None = None
     layout: str = "plain"
     limit: int | None = None
+    speech: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit must be at least 1, got {self.limit}")
-        if self.part not in ("fits", "videos") and self.out.suffix.lower() not in (".png", ".jpg"):
+        if missing := [path for path in self.speech if not path.is_file()]:
+            raise ValueError(f"--speech must name files that exist, got {missing[0]}")
+        if (self.part == "spoken") != bool(self.speech):
+            raise ValueError("--speech goes with spoken, and spoken needs it: files of models.training.speech_corpus")
+        if self.part not in ("fits", "videos", "spoken") and self.out.suffix.lower() not in (".png", ".jpg"):
             raise ValueError(f"--out must end in .png or .jpg, got {self.out}")
         if not self.out.resolve().parent.is_dir():
             raise ValueError(f"--out must lie in a folder that exists, got {self.out}")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from stream.config import CORPUS_PARTS, VIDEO_LAYOUTS, CorpusConfig
 
 if TYPE_CHECKING:
+    from models.training.layouts import Source
     from models.training.pairs import Person
+    from models.training.prepare_clips import ReadVideo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PART",
         help="what to look at: portraits (photos with the fitted mesh), pairs (photos drawn anew in other states), "
         "grid (frames of real video), heads (computed people), shards (what a folder of training pairs holds); "
-        "fits: fit every portrait and report what is left out and why; or videos: make the clips that the published "
-        "systems train on from a folder of talking-face videos",
+        "fits: fit every portrait and report what is left out and why; or make the clips that the published systems "
+        "train on: videos, from a folder of talking-face videos, or spoken, of portraits that the house model animates",
     )
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="the corpus; for shards and videos their folder"
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="the picture to write (.png, .jpg); for fits and videos a folder",
+        help="the picture to write (.png, .jpg); for fits, videos and spoken a folder",
     )
     parser.add_argument("--first", type=int, default=0, metavar="N", help="how many to pass over (default: 0)")
     parser.add_argument("--count", type=int, default=6, metavar="N", help="how many to show (default: 6)")
@@ -48,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="plain",
         help="videos: how the data set lies; plain is a folder for each person (default: plain)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="videos: read only the first N")
+    parser.add_argument("--limit", type=int, metavar="N", help="videos, spoken: make only the first N")
+    parser.add_argument(
+        "--speech", type=Path, nargs="+", default=[], metavar="FILE", help="spoken: .npz files of speech_corpus"
+    )
     parser.add_argument("--json", action="store_true", help="tell the result as JSON")
 
 
@@ -65,16 +70,17 @@ def configure(args: argparse.Namespace) -> CorpusConfig:
         only=args.only,
         layout=args.layout,
         limit=args.limit,
+        speech=tuple(args.speech),
     )
 
 
 def look(config: CorpusConfig, *, as_json: bool) -> None:
-    """Draw the sheet, or do the work of `fits` or `videos` and print the report."""
+    """Draw the sheet, or do the work of `fits`, `videos` or `spoken` and print the report."""
     import torch
 
     torch.set_num_threads(1)
-    if config.part == "videos":
-        _videos(config, as_json=as_json)
+    if config.part in ("videos", "spoken"):
+        _clips(config, as_json=as_json)
         return
     if config.part == "fits":
         _fits(config, as_json=as_json)
@@ -123,13 +129,11 @@ def _fits(config: CorpusConfig, *, as_json: bool) -> None:
     print(f"{found.portraits} portraits, {found.used} persons used, {found.held_out} of them held out")
 
 
-def _videos(config: CorpusConfig, *, as_json: bool) -> None:
-    from models.training.layouts import find_videos
+def _clips(config: CorpusConfig, *, as_json: bool) -> None:
     from models.training.prepare_clips import LEDGER, prepare
-    from stream.film import read_film
 
-    sources = find_videos(config.data, config.layout)[: config.limit]
-    found = prepare(sources, read_film, config.out, config.size_px, quiet=as_json)
+    sources, read = _filmed(config) if config.part == "videos" else _spoken(config)
+    found = prepare(sources, read, config.out, config.size_px, quiet=as_json)
     if as_json:
         print(json.dumps(asdict(found), indent=2))
         return
@@ -137,3 +141,18 @@ def _videos(config: CorpusConfig, *, as_json: bool) -> None:
     if found.pieces_rejected:
         print("of the kept ones: " + ", ".join(f"{n} pieces {fault}" for fault, n in found.pieces_rejected.items()))
     print(f"{found.clips} clips, {found.retimed} videos brought to 25 pictures a second; see {config.out / LEDGER}")
+
+
+def _filmed(config: CorpusConfig) -> "tuple[list[Source], ReadVideo]":
+    from models.training.layouts import find_videos
+    from stream.film import read_film
+
+    return find_videos(config.data, config.layout)[: config.limit], read_film
+
+
+def _spoken(config: CorpusConfig) -> "tuple[list[Source], ReadVideo]":
+    from models.registry import load_system
+    from stream.spoken import find_speakers, reader, sources
+
+    speakers = find_speakers(config.data, config.speech, config.first, config.limit)
+    return sources(speakers), reader(config.data, load_system(), speakers)
