@@ -39,12 +39,27 @@ def carried(rig: Rig, shape: Shape, points_px: Tensor, controls: Tensor) -> Tens
     moved = pose(rig, shape, controls)[..., :2]
     anchor, off = torch.empty(len(controls), POINTS, 2), torch.empty(POINTS, 2)
     for points, vertices, neighbours in _carriers(rig, shape):
-        gap, which = torch.cdist(points_px[points], photo[vertices]).topk(neighbours, largest=False)
-        share = (1.0 / (gap + 1e-3))[..., None]
-        share, by = share / share.sum(1, keepdim=True), vertices[which]
-        anchor[:, points] = (moved[:, by] * share).sum(2)
-        off[points] = points_px[points] - (photo[by] * share).sum(1)
+        by, share = _nearest(points_px[points], photo[vertices], neighbours)
+        anchor[:, points] = (moved[:, vertices[by]] * share[..., None]).sum(2)
+        off[points] = points_px[points] - (photo[vertices[by]] * share[..., None]).sum(1)
     return anchor + _met(anchor, off, points_px - off, _CLOSED_CM * float(shape.scale_px_per_cm))
+
+
+def depths_px(rig: Rig, shape: Shape, points_px: Tensor) -> Tensor:
+    """How far a photo's mesh points [478, 2] lie towards the camera from the neck's, [478], px, as the rig has it."""
+    photo = pose(rig, shape, own_controls(shape)[None])[0]
+    out = torch.empty(POINTS)
+    for points, vertices, neighbours in _carriers(rig, shape):
+        by, share = _nearest(points_px[points], photo[vertices][:, :2], neighbours)
+        out[points] = (photo[vertices[by], 2] * share).sum(1)
+    return out
+
+
+def _nearest(points_px: Tensor, vertices_px: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Which vertices [V, 2] carry points [P, 2], and their shares, [P, count]."""
+    gap, which = torch.cdist(points_px, vertices_px).topk(count, largest=False)
+    share = 1.0 / (gap + 1e-3)
+    return which, share / share.sum(1, keepdim=True)
 
 
 def _met(anchor: Tensor, off: Tensor, photo: Tensor, closed_px: float) -> Tensor:
