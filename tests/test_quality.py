@@ -121,7 +121,9 @@ def test_a_leak_is_a_share_of_the_other_controls_full_command_and_following_lids
     moved["lips"] = np.array([0, 0, 0, 0, 0, 0, 0.1])
     moved["headYaw"] = moved["headYaw"] + np.array([0, 1.0, 0, 0, 0, 0, -0.02])  # a tenth of the pitch, a fifth of lips
     moved["gazePitch"] = moved["gazePitch"] + np.array([0, 0, 0.3, 0, 0, 0.5, 0])
+    moved["blink"] = moved["blink"] + np.array([0, 0, 0.15, 9.0, 9.0, 0, 0])  # shut eyes look nowhere
     leaks = leaks_of(moved)
+    assert leaks["blink"] == {"headRoll": pytest.approx(0.01)}
     assert leaks["headYaw"] == {"lips": pytest.approx(0.2)}
     assert leaks["gazePitch"] == {"headRoll": pytest.approx(0.02)}
 
