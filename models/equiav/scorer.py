@@ -6,14 +6,14 @@ from typing import Final
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from torch import Tensor
 
 from models.audio.kaldi_fbank import BANDS
 from models.equiav.augment import TALKING_MOUTH, TALKING_SOUND, draw
-from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_HOPS
+from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_HOPS, EquiAVConfig
 from models.equiav.inputs import sound_to_patches, standard_rgb, standard_sound, strip
 from models.equiav.network import EquiAV
+from models.weights import config_from, read_weights
 
 _SEED: Final = 0
 
@@ -30,13 +30,16 @@ class Scorer:
     transforms: tuple[Tensor, Tensor] | None
 
     @classmethod
-    def load(cls, path: Path) -> "Scorer":
-        """Read the weights that `models.training.train_equiav` wrote."""
-        net = EquiAV(SMALL)
-        with safe_open(path, "pt") as file:
-            equivariant = file.metadata()["objective"] == "equivariant"
-            net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-        return cls(net.eval(), fixed_transforms() if equivariant else None)
+    def load(cls, path: Path, *, plain: bool = False) -> "Scorer":
+        """Read the weights that `visavis train --system equiav` wrote, or `equiav-plain`.
+
+        Raises:
+            FileNotFoundError, CheckpointError: See `models.weights.read_weights`.
+        """
+        weights = read_weights(path, "equiav-plain" if plain else "equiav")
+        net = EquiAV(config_from(EquiAVConfig, weights.config))
+        net.load_state_dict(weights.tensors)
+        return cls(net.eval(), None if plain else fixed_transforms())
 
     @torch.no_grad()
     def embed_sound(self, rows: Tensor) -> Tensor:
