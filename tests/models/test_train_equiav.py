@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+import models.equiav
 from models.equiav.config import SMALL
 from models.equiav.scorer import Scorer
 from models.errors import CheckpointError
@@ -72,6 +74,17 @@ def test_both_objectives_write_weights_that_the_scorer_tells_apart(data, tmp_pat
     assert set(shown) == {"equiav", "equiav-plain"}
     assert (shown["equiav"]["clips"], shown["equiav"]["windows"]) == (2, 6)
     assert shown["equiav"]["chance_sync"] == pytest.approx(3 / 31)
+
+
+def test_the_bundled_weights_embed_both_sides(data):
+    scorer = Scorer.load(Path(models.equiav.__file__).parent / "weights" / "equiav.safetensors")
+    mouths, rows = MouthSet(ClipSet(data, held_out=False, frames=32))[0]
+    starts = torch.tensor([[0], [12], [24]])
+    sound = scorer.embed_sound(rows[4 * starts + torch.arange(64)])
+    seen = scorer.embed_mouths(mouths[starts + torch.arange(16)].float() / 255)
+    assert sound.shape == seen.shape == (3, 128)
+    torch.testing.assert_close(torch.cat([sound, seen]).norm(dim=1), torch.ones(6))
+    assert (sound @ seen.T).std() > 0.01  # not one answer for everything
 
 
 def test_a_window_shows_and_sounds_the_same_time():
