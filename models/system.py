@@ -85,7 +85,7 @@ class AudioFeatures:
             the four 10 ms hops that end at media time `40 * f + lookahead_ms`. For the front ends of the published
             systems the whole window of the frame: [B, 20, 12] for `mfcc12`, [B, 20, 80] for `lws_mel80`, [B, 16, 80]
             for `wav2lip_mel80`, [B, 1024, 128] for `kaldi_fbank128`.
-        lookahead_ms: How far the newest hop lies ahead of the frame, [B], float32, 0 to 200.
+        lookahead_ms: How far the newest hop lies ahead of the frame, [B], float32, one of the system's.
     """
 
     values: Tensor
