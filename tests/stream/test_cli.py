@@ -62,7 +62,7 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
     ("words", "told"),
     [
         (["serve", "--port", "70000"], "--port must be 0 to 65535, got 70000"),
-        (["serve", "--lookahead-ms", "201"], "--lookahead-ms must be 0 to 200"),
+        (["serve", "--lookahead-ms", "1001"], "--lookahead-ms must be 0 to 1000"),
         (["serve", "--max-sessions", "0"], "--max-sessions must be at least 1"),
         (["serve", "--idle-timeout-s", "nan"], "--idle-timeout-s must be at least 1"),
         (["serve", "--allow-origin", "example.org"], "--allow-origin must be like https://example.org"),
