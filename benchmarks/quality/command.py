@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--system",
         action="append",
         metavar="NAME",
-        help="what draws the face (visavis); see `visavis systems`; with --videos repeated for each system",
+        help="what draws the face (visavis); see `visavis systems`; with --videos repeated for each system, "
+        "or equiav alone, which is scored on sounds and mouths that belong together",
     )
     parser.add_argument(
         "--weights",

@@ -17,6 +17,8 @@ from benchmarks.faces import IDENTITIES_DIR
 from benchmarks.machine import environment
 from benchmarks.quality.controls import OPEN, Puppet, command, measure_controls
 from benchmarks.quality.likeness import PhotoView, measure_likeness
+from benchmarks.quality.matching import SYSTEM as EQUIAV
+from benchmarks.quality.matching import matching_chapter, measure_matching
 from benchmarks.quality.meter import FaceMeter, Picture
 from benchmarks.quality.page import Chapter, page
 from benchmarks.quality.report import FaceReport, face_chapter, overview, truth_chapter, videos_chapter
@@ -24,7 +26,7 @@ from benchmarks.quality.speech import film, load_clips, measure_silence, measure
 from benchmarks.quality.teeth import measure_swim
 from benchmarks.quality.truth import NoPairsError, measure_truth
 from benchmarks.quality.videos import NoneDrawnError, contenders, measure_videos
-from models.errors import ModelError
+from models.errors import CheckpointError, ModelError
 from models.registry import DEFAULT, load_system
 from models.system import IdentityState, System
 from models.training.clips import NoClipsError
@@ -52,6 +54,8 @@ def evaluate(args: argparse.Namespace) -> int:
     missing = [str(p) for p in files if p is not None and not p.is_file()]
     if missing or not paths:
         return _wrong(f"got {', '.join(missing) or 'no photo'}, want files that exist")
+    if names == [EQUIAV]:
+        return _match([path for path in weights if path], args)
     if len(weights) != len(names):
         return _wrong(f"got {len(weights)} --weights for {len(names)} systems, want one for each, - for the bundled")
     if args.videos is None and len(names) > 1:
@@ -98,6 +102,23 @@ def _compare(systems: list[System], args: argparse.Namespace) -> int:
     _write(args, whole, page("Systems on the same clips", chapters, refused))
     if args.json != "-":
         _print(chapters, refused)
+    return 0
+
+
+def _match(files: list[Path], args: argparse.Namespace) -> int:
+    """One table of EquiAV's weights."""
+    if args.videos is None or not files:
+        return _wrong("got equiav, which draws nothing, want --videos and one or more --weights to score on them")
+    torch.set_num_threads(1)
+    try:
+        scores = measure_matching(files, args.videos, args.clip_count)
+    except (NoClipsError, CheckpointError) as error:
+        return _wrong(str(error))
+    chapters = [matching_chapter(scores)]
+    told = {name: asdict(found) for name, found in scores.items()}
+    _write(args, {"schema": SCHEMA, "environment": environment(), EQUIAV: told}, page("EquiAV", chapters, []))
+    if args.json != "-":
+        _print(chapters, [])
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.audio.kaldi_fbank import BANDS
@@ -14,6 +14,7 @@ from models.equiav.augment import TALKING_MOUTH, TALKING_SOUND, draw
 from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_HOPS
 from models.equiav.inputs import sound_to_patches, standard_rgb, standard_sound, strip
 from models.equiav.network import EquiAV
+from models.errors import CheckpointError
 
 _SEED: Final = 0
 
@@ -31,11 +32,20 @@ class Scorer:
 
     @classmethod
     def load(cls, path: Path) -> "Scorer":
-        """Read the weights that `models.training.train_equiav` wrote."""
+        """Read the weights that `visavis train --system equiav` or `models.training.train_equiav` wrote.
+
+        Raises:
+            CheckpointError: If it is no such file.
+        """
         net = EquiAV(SMALL)
-        with safe_open(path, "pt") as file:
-            equivariant = file.metadata()["objective"] == "equivariant"
-            net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+        want = "weights that `visavis train --system equiav` wrote"
+        try:
+            with safe_open(path, "pt") as file:
+                notes = file.metadata() or {}
+                net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, RuntimeError) as error:
+            raise CheckpointError(f"{path.name}, which is no file of EquiAV's small networks", want) from error
+        equivariant = notes.get("objective", "equivariant") == "equivariant"  # `visavis train` knows no other
         return cls(net.eval(), fixed_transforms() if equivariant else None)
 
     @torch.no_grad()
