@@ -243,7 +243,7 @@ class DoctorConfig:
     tls_cert: Path | None = None
 
 
-TRAINED_SYSTEMS: Final = ("davs", "pcavs", "fctfg", "tavce", "equiav")
+TRAINED_SYSTEMS: Final = ("davs", "pcavs", "fctfg", "tavce", "equiav", "equiav-plain")
 """The published systems, which `visavis train` trains besides visavis."""
 
 
@@ -309,7 +309,7 @@ class SystemTrainConfig(TrainConfig):
                 raise ValueError(f"{option} must be above 0, got {value}")
         if self.batch < 2 or self.threads < 1:
             raise ValueError(f"--batch must be at least 2 and --threads 1, got {self.batch} and {self.threads}")
-        if self.size == "published" and self.system == "equiav":
+        if self.size == "published" and self.system.startswith("equiav"):
             raise ValueError("--size published is not for equiav: its talking-face variant has one size, small")
         for option, path in (("--vgg", self.vgg), ("--syncnet", self.syncnet), ("--arcface", self.arcface)):
             if path is not None:

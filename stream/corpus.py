@@ -155,4 +155,4 @@ def _spoken(config: CorpusConfig) -> "tuple[list[Source], ReadVideo]":
     from stream.spoken import find_speakers, reader, sources
 
     speakers = find_speakers(config.data, config.speech, config.first, config.limit)
-    return sources(speakers), reader(config.data, load_system(), speakers)
+    return sources(speakers), reader(load_system(), speakers)

@@ -7,6 +7,7 @@ so that clips have words: a word is a vowel with the consonant before it.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from models.training.corpus import Corpus, Portrait, choose
 from models.training.face_track import RejectedError
 from models.training.layouts import Source, Word
 from models.training.phones import PAUSE, Phone
-from models.training.prepare_clips import Piece
+from models.training.prepare_clips import Piece, ReadVideo
 from models.training.speech_clips import Clip, read_clips
 from stream.compose import to_pixels
 from stream.drive import Drive
@@ -36,9 +37,18 @@ _VOWELS: Final = frozenset(("aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey"
 
 @dataclass(frozen=True)
 class Speaker:
-    """A portrait and what it is to say."""
+    """A portrait and what it is to say.
 
-    portrait: Portrait
+    Attributes:
+        photo: Reads it, RGB, [H, W, 3].
+        person: Hash of who it is.
+        held_out: Whether that person is kept from training.
+        said: A sentence.
+    """
+
+    photo: Callable[[], NDArray[np.uint8]]
+    person: str
+    held_out: bool
     said: Clip
 
 
@@ -56,13 +66,23 @@ def find_speakers(data: Path, speech: Sequence[Path], first: int, count: int | N
     Raises:
         FileNotFoundError: If there are no sentences of one of the two kinds.
     """
-    portraits = choose(Corpus(data).portraits, 1 << 20)
-    said = {held_out: _sentences(speech, "eval" if held_out else "train") for held_out in (False, True)}
-    pairs = ((one.person, Speaker(one, next(said[one.held_out]))) for one in portraits)
+    corpus = Corpus(data)
+    portraits = choose(corpus.portraits, len(corpus.portraits))
+    said = {held_out: sentences(speech, "eval" if held_out else "train") for held_out in (False, True)}
+
+    def speaker(one: Portrait) -> Speaker:
+        return Speaker(partial(corpus.photo, one), one.person, one.held_out, next(said[one.held_out]))
+
+    pairs = ((one.person, speaker(one)) for one in portraits)
     return dict(islice(pairs, first, None if count is None else first + count))
 
 
-def _sentences(speech: Sequence[Path], part: str) -> Iterator[Clip]:
+def sentences(speech: Sequence[Path], part: str) -> Iterator[Clip]:
+    """Sentences without end, of files whose names begin with `part`, the voices taking turns.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
     voices = [read_clips(path) for path in speech if path.name.startswith(part)]
     if not voices:
         raise FileNotFoundError(f"no {part}-*.npz of the speech corpus among the files that were named")
@@ -76,25 +96,24 @@ def _sentences(speech: Sequence[Path], part: str) -> Iterator[Clip]:
 def sources(speakers: dict[str, Speaker]) -> list[Source]:
     """The speakers as videos that are yet to be drawn."""
     return [
-        Source(name, Path(name), Path(name), one.portrait.person, one.portrait.held_out, words_of(one.said.phones))
+        Source(name, Path(name), Path(name), one.person, one.held_out, words_of(one.said.phones))
         for name, one in speakers.items()
     ]
 
 
-def reader(data: Path, system: System, speakers: dict[str, Speaker]) -> Callable[[Source, int], Iterator[Piece]]:
+def reader(system: System, speakers: dict[str, Speaker]) -> ReadVideo:
     """What draws a source of `sources`, its first piece alone; raises `RejectedError` where no face is found."""
-    corpus = Corpus(data)
 
     def read(source: Source, piece_frames: int) -> Iterator[Piece]:
         speaker = speakers[source.name]
         try:
-            identity = system.enroll(corpus.photo(speaker.portrait), "head")
+            identity = system.enroll(speaker.photo(), "head")
         except PhotoError as error:
             raise RejectedError("no face") from error
         sound = speaker.said.sound.astype(np.float32) / 32768.0
         frames = min(piece_frames, len(sound) // FRAME_SAMPLES)
         sound = sound[: frames * FRAME_SAMPLES]
-        seed = int(speaker.portrait.person, 16) & 0xFFFF
+        seed = int(speaker.person, 16) & 0xFFFF
         drive = Drive(system, identity, lookahead_ms=LOOKAHEAD_MS, seed=seed)
         yield Piece(np.stack(list(_drawn(drive, sound, seed))), sound, 0, retimed=False)
 

@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks.faces import IDENTITIES_DIR, demo_photos
 from benchmarks.quality.controls import SWEEPS, ControlReport, Puppet, Sweep, leaks_of, measure_controls
+from benchmarks.quality.head_pose import RigidHead
 from benchmarks.quality.landmark_warp import warp
 from benchmarks.quality.likeness import LikenessReport, PhotoView
 from benchmarks.quality.meter import FaceMeter
@@ -16,9 +18,12 @@ from benchmarks.quality.speech import SilenceReport, SpeechReport, flicker, meas
 from benchmarks.quality.teeth import drift_px
 from benchmarks.quality.truth import NoPairsError, Score, TruthReport, measure_truth
 from models.rig import vector
+from models.training.mesh_points import carried
 from models.training.phones import Phone
+from models.training.scene import own_controls
 from models.training.speech_clips import Clip, to_16_khz
-from models.visavis.ict import Shape
+from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, fit
+from models.visavis.ict import Rig, Shape
 from models.visavis.landmarks import EYE_GAPS, IRISES
 from models.visavis.renderer import inner
 from models.visavis.system import Visavis
@@ -53,6 +58,22 @@ def test_a_picture_turned_in_its_plane_is_seen_to_roll_by_as_much(puppet, meter,
     seen = meter.look([turned])
     assert abs(seen.angles_deg[0, 2] - degrees) < 1.0
     assert abs(seen.angles_deg[0, 0]) < 3.0
+
+
+@pytest.mark.parametrize(("control", "column"), [("headYaw", 0), ("headPitch", 1), ("headRoll", 2)])
+def test_points_that_the_rig_has_turned_are_read_as_turned_while_the_face_grimaces(meter, control, column):
+    rest = torch.from_numpy(meter.rest.points_px[0]).float()
+    rig = Rig.load()
+    shape = fit(rig, rest[list(MEDIAPIPE_68)], rest[list(MEDIAPIPE_IRISES)])
+    grimace = {"jawOpen": 0.5, "mouthSmileLeft": 0.8, "browInnerUp": 0.7}
+    states = torch.stack([vector({control: degrees, **grimace}) for degrees in (-15.0, 8.0)])
+    own = own_controls(shape)
+    turned = carried(rig, shape, rest, states + own)
+    angles = RigidHead(rig, shape, rest).follow(turned)
+    for found, degrees in zip(angles, (-15.0, 8.0), strict=True):
+        wanted = torch.zeros(3)
+        wanted[column] = degrees
+        torch.testing.assert_close(found.angles_deg - shape.angles_deg, wanted, atol=1.0, rtol=0)
 
 
 def test_lips_are_seen_to_open(puppet, meter):
@@ -100,7 +121,9 @@ def test_a_leak_is_a_share_of_the_other_controls_full_command_and_following_lids
     moved["lips"] = np.array([0, 0, 0, 0, 0, 0, 0.1])
     moved["headYaw"] = moved["headYaw"] + np.array([0, 1.0, 0, 0, 0, 0, -0.02])  # a tenth of the pitch, a fifth of lips
     moved["gazePitch"] = moved["gazePitch"] + np.array([0, 0, 0.3, 0, 0, 0.5, 0])
+    moved["blink"] = moved["blink"] + np.array([0, 0, 0.15, 9.0, 9.0, 0, 0])  # shut eyes look nowhere
     leaks = leaks_of(moved)
+    assert leaks["blink"] == {"headRoll": pytest.approx(0.01)}
     assert leaks["headYaw"] == {"lips": pytest.approx(0.2)}
     assert leaks["gazePitch"] == {"headRoll": pytest.approx(0.02)}
 

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         help="what draws the face (visavis); see `visavis systems`; with --videos repeated for each system, "
-        "or equiav alone, which is scored on sounds and mouths that belong together",
+        "or equiav and equiav-plain, which are scored on sounds and mouths that belong together",
     )
     parser.add_argument(
         "--weights",

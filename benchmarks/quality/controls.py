@@ -32,6 +32,8 @@ OPEN: Final = {"jawOpen": 0.5}
 QUANTITIES: Final = (*SWEEPS, "lips")
 MEANT: Final = {("gazePitch", "blink")}
 """What one control is meant to do to another quantity: lids follow the gaze."""
+HIDDEN: Final = {("blink", "gazeYaw"), ("blink", "gazePitch")}
+"""What one control hides: nobody sees where eyes look that are shut."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def leaks_of(moved: Mapping[Quantity, NDArray[np.float64]]) -> dict[Quantity, di
         share = {
             other: float(size)
             for other, size in zip(QUANTITIES, np.abs(effect) / full, strict=True)
-            if other != name and (name, other) not in MEANT
+            if other != name and (name, other) not in MEANT | HIDDEN
         }
         worst = max(share, key=share.__getitem__)
         out[name] = {worst: round(share[worst], 3)}

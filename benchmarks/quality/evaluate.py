@@ -17,7 +17,7 @@ from benchmarks.faces import IDENTITIES_DIR
 from benchmarks.machine import environment
 from benchmarks.quality.controls import OPEN, Puppet, command, measure_controls
 from benchmarks.quality.likeness import PhotoView, measure_likeness
-from benchmarks.quality.matching import SYSTEM as EQUIAV
+from benchmarks.quality.matching import SYSTEMS as MATCHERS
 from benchmarks.quality.matching import matching_chapter, measure_matching
 from benchmarks.quality.meter import FaceMeter, Picture
 from benchmarks.quality.page import Chapter, page
@@ -27,7 +27,7 @@ from benchmarks.quality.teeth import measure_swim
 from benchmarks.quality.truth import NoPairsError, measure_truth
 from benchmarks.quality.videos import NoneDrawnError, contenders, measure_videos
 from models.errors import CheckpointError, ModelError
-from models.registry import DEFAULT, load_system
+from models.registry import DEFAULT, bundled, load_system
 from models.system import IdentityState, System
 from models.training.clips import NoClipsError
 from models.training.speech_clips import Clip
@@ -54,10 +54,10 @@ def evaluate(args: argparse.Namespace) -> int:
     missing = [str(p) for p in files if p is not None and not p.is_file()]
     if missing or not paths:
         return _wrong(f"got {', '.join(missing) or 'no photo'}, want files that exist")
-    if names == [EQUIAV]:
-        return _match([path for path in weights if path], args)
     if len(weights) != len(names):
         return _wrong(f"got {len(weights)} --weights for {len(names)} systems, want one for each, - for the bundled")
+    if set(names) <= set(MATCHERS):
+        return _match(list(zip(names, weights, strict=True)), args)
     if args.videos is None and len(names) > 1:
         return _wrong(f"got {len(names)} systems, want one, or --videos to compare them on")
     torch.set_num_threads(1)
@@ -105,18 +105,20 @@ def _compare(systems: list[System], args: argparse.Namespace) -> int:
     return 0
 
 
-def _match(files: list[Path], args: argparse.Namespace) -> int:
+def _match(weights: list[tuple[str, Path | None]], args: argparse.Namespace) -> int:
     """One table of EquiAV's weights."""
-    if args.videos is None or not files:
-        return _wrong("got equiav, which draws nothing, want --videos and one or more --weights to score on them")
+    files = [(name, path or bundled(name)) for name, path in weights]
+    known = [(name, path) for name, path in files if path is not None]
+    if args.videos is None or len(known) < len(files):
+        return _wrong("got EquiAV, which draws nothing, want --videos to score it on, and --weights of what is trained")
     torch.set_num_threads(1)
     try:
-        scores = measure_matching(files, args.videos, args.clip_count)
+        scores = measure_matching(known, args.videos, args.clip_count)
     except (NoClipsError, CheckpointError) as error:
         return _wrong(str(error))
     chapters = [matching_chapter(scores)]
     told = {name: asdict(found) for name, found in scores.items()}
-    _write(args, {"schema": SCHEMA, "environment": environment(), EQUIAV: told}, page("EquiAV", chapters, []))
+    _write(args, {"schema": SCHEMA, "environment": environment(), "equiav": told}, page("EquiAV", chapters, []))
     if args.json != "-":
         _print(chapters, [])
     return 0

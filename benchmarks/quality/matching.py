@@ -8,37 +8,36 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from benchmarks.page import Table
 from benchmarks.quality.page import Chapter
-from models.equiav.config import SMALL
 from models.equiav.scorer import Scorer
 from models.training.clips import ClipSet
-from models.training.equiav_score import Score, score
-from models.training.equiav_windows import FRAMES, HOPS, Clips
-from models.training.recipes.equiav import mouths_and_sound
+from models.training.equiav_score import CLIP_FRAMES, Score, score
+from models.training.equiav_windows import MouthSet
 
-SYSTEM: Final = "equiav"
+PLAIN: Final = "equiav-plain"
+"""The same encoders, trained by contrast between the modalities alone."""
+SYSTEMS: Final = ("equiav", PLAIN)
 
 
-def measure_matching(files: Sequence[Path], folder: Path, count: int) -> dict[str, Score]:
-    """Score files of weights on the first three seconds of held-out clips.
+def measure_matching(files: Sequence[tuple[str, Path]], folder: Path, count: int) -> dict[str, Score]:
+    """Score files of weights on held-out clips.
 
     Args:
-        files: What `visavis train --system equiav` or `models.training.train_equiav` wrote.
+        files: Which of `SYSTEMS`, and what `visavis train` wrote of it.
         folder: Where `visavis corpus videos` or `visavis corpus spoken` wrote.
         count: Look at no more clips.
 
     Returns:
-        A score by the file's name.
+        A score by system and the file's name.
 
     Raises:
-        NoClipsError: If the folder holds no held-out clips of three seconds or more.
-        CheckpointError: If a file holds no weights of EquiAV.
+        NoClipsError: If the folder holds no held-out clips of 2.4 s or more.
+        CheckpointError: If a file holds no such weights.
     """
-    clips = _load(folder, count)
-    return {path.stem: score(Scorer.load(path), clips) for path in files}
+    mouths = MouthSet(ClipSet(folder, held_out=True, frames=CLIP_FRAMES))
+    clips = [mouths[row] for row in range(min(count, len(mouths)))]
+    return {f"{name}, {path.stem}": score(Scorer.load(path, plain=name == PLAIN), clips) for name, path in files}
 
 
 def matching_chapter(scores: dict[str, Score]) -> Chapter:
@@ -50,12 +49,6 @@ def matching_chapter(scores: dict[str, Score]) -> Chapter:
     rows.append(("chance", *chance, *chance, some.chance_sync, some.chance_sync))
     table = Table((*heads, "in sync, windows", "in sync, clips"), rows)
     return Chapter(f"EquiAV: {some.windows} windows of {some.clips} held-out clips", tables=[table])
-
-
-def _load(folder: Path, count: int) -> Clips:
-    found = ClipSet(folder, held_out=True, frames=FRAMES)
-    pairs = [mouths_and_sound(found[number], SMALL.video.patch) for number in range(min(count, len(found)))]
-    return Clips(torch.stack([m[:FRAMES] for m, _ in pairs]), torch.stack([rows[:HOPS] for _, rows in pairs]))
 
 
 def _shares(of: Score) -> list[float]:

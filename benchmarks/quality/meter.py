@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, fit, track
-from models.visavis.ict import Rig, Shape
+from benchmarks.quality.head_pose import RigidHead
+from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, fit, gaze_deg
+from models.visavis.ict import Rig
 from models.visavis.landmarks import (
     EYE_GAPS,
     LEFT_EYELIDS,
@@ -67,8 +68,10 @@ class FaceMeter:
         points = self._points(rest)
         self._height_px = float(np.linalg.norm(points[CHIN] - points[FOREHEAD]))
         self._eyes_open = float(_eyes_open(points))
-        self._person = fit(self._rig, *_marks(points[None], one=True))
-        self._rest = track(self._rig, self._person, *_marks(points[None]))[0]
+        marks = torch.from_numpy(points).float()
+        person = fit(self._rig, marks[list(MEDIAPIPE_68)], marks[list(MEDIAPIPE_IRISES)])
+        self._head = RigidHead(self._rig, person, marks)
+        self._rest = self._stances(points[None])
         self.rest = self.measure(points[None])
         """The face at rest as it sees it."""
 
@@ -78,25 +81,27 @@ class FaceMeter:
 
     def measure(self, points_px: NDArray[np.float64]) -> Seen:
         """What mesh points [N, 478, 2] of this face say."""
-        tracked = track(self._rig, self._person, *_marks(points_px))
-        angles, gaze = (np.stack([part[i] for part in map(_turned, tracked)]) for i in range(2))
-        rest_angles, rest_gaze = _turned(self._rest)
+        angles, gaze = (now - rest for now, rest in zip(self._stances(points_px), self._rest, strict=True))
         upper, lower = np.array(LIP_GAPS).T
         return Seen(
-            angles - rest_angles,
-            gaze - rest_gaze,
+            angles,
+            gaze,
             1.0 - _eyes_open(points_px) / self._eyes_open,
             np.linalg.norm(points_px[:, upper] - points_px[:, lower], axis=2).mean(axis=1) / self._height_px,
             points_px,
         )
 
+    def _stances(self, points_px: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The head's angles [N, 3] and the eyes' mean gaze relative to the head [N, 2], degrees."""
+        points = torch.from_numpy(points_px).float()
+        held = self._head.follow(points)
+        irises = points[:, list(MEDIAPIPE_IRISES)]
+        gaze = [gaze_deg(self._rig, head, iris).mean(0) for head, iris in zip(held, irises, strict=True)]
+        angles = torch.stack([head.angles_deg for head in held])
+        return angles.double().numpy(), torch.stack(gaze).double().numpy()
+
     def _points(self, picture: Picture) -> NDArray[np.float64]:
         return look_closer(self._net, load_parts(), picture, locate_twice(self._net, picture, self._place)[1])
-
-
-def _turned(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The head's angles [3] and the eyes' mean gaze [2], degrees."""
-    return shape.angles_deg.double().numpy(), shape.gaze_deg.double().mean(0).numpy()
 
 
 def _eyes_open(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,10 +109,3 @@ def _eyes_open(points: NDArray[np.float64]) -> NDArray[np.float64]:
     (upper, lower), (outer, inner) = np.array(EYE_GAPS).T, np.array(_CORNERS).T
     gap = np.linalg.norm(points[..., upper, :] - points[..., lower, :], axis=-1).mean(axis=-1)
     return gap / np.linalg.norm(points[..., outer, :] - points[..., inner, :], axis=-1).mean(axis=-1)
-
-
-def _marks(points_px: NDArray[np.float64], *, one: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-    """The 68 points and the irises for `fit` (of `one` picture) or `track`."""
-    points = torch.from_numpy(points_px).float()
-    points = points[0] if one else points
-    return points[..., list(MEDIAPIPE_68), :], points[..., list(MEDIAPIPE_IRISES), :]

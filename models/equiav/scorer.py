@@ -6,15 +6,14 @@ from typing import Final
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.audio.kaldi_fbank import BANDS
 from models.equiav.augment import TALKING_MOUTH, TALKING_SOUND, draw
-from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_HOPS
+from models.equiav.config import AVERAGED_TRANSFORMS, SMALL, WINDOW_HOPS, EquiAVConfig
 from models.equiav.inputs import sound_to_patches, standard_rgb, standard_sound, strip
 from models.equiav.network import EquiAV
-from models.errors import CheckpointError
+from models.weights import config_from, read_weights
 
 _SEED: Final = 0
 
@@ -31,22 +30,16 @@ class Scorer:
     transforms: tuple[Tensor, Tensor] | None
 
     @classmethod
-    def load(cls, path: Path) -> "Scorer":
-        """Read the weights that `visavis train --system equiav` or `models.training.train_equiav` wrote.
+    def load(cls, path: Path, *, plain: bool = False) -> "Scorer":
+        """Read the weights that `visavis train --system equiav` wrote, or `equiav-plain`.
 
         Raises:
-            CheckpointError: If it is no such file.
+            FileNotFoundError, CheckpointError: See `models.weights.read_weights`.
         """
-        net = EquiAV(SMALL)
-        want = "weights that `visavis train --system equiav` wrote"
-        try:
-            with safe_open(path, "pt") as file:
-                notes = file.metadata() or {}
-                net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-        except (SafetensorError, RuntimeError) as error:
-            raise CheckpointError(f"{path.name}, which is no file of EquiAV's small networks", want) from error
-        equivariant = notes.get("objective", "equivariant") == "equivariant"  # `visavis train` knows no other
-        return cls(net.eval(), fixed_transforms() if equivariant else None)
+        weights = read_weights(path, "equiav-plain" if plain else "equiav")
+        net = EquiAV(config_from(EquiAVConfig, weights.config))
+        net.load_state_dict(weights.tensors)
+        return cls(net.eval(), None if plain else fixed_transforms())
 
     @torch.no_grad()
     def embed_sound(self, rows: Tensor) -> Tensor:

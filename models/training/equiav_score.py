@@ -1,8 +1,8 @@
-"""Score trained EquiAV networks on held-out clips: `python -m models.training.equiav_score --clips FILE WEIGHTS ...`.
+"""Score EquiAV on held-out clips: `python -m models.training.equiav_score --clips DIR --plain FILE WEIGHTS ...`.
 
 Retrieval: every held-out clip gives three windows that do not overlap; a window of one modality asks for its own among
 all windows of the other. Synchrony: a window of mouths is compared with the sound at -15 to +15 frames (0.6 s); right
-is a best offset of at most one frame, for single windows and for the mean over a clip's 30 windows.
+is a best offset of at most one frame, for single windows and for the mean over a clip's windows.
 """
 
 import argparse
@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from models.equiav.config import WINDOW_FRAMES, WINDOW_HOPS
 from models.equiav.scorer import Scorer
-from models.training.equiav_windows import FRAMES, Clips, load
+from models.training.clips import ClipSet
+from models.training.equiav_windows import MouthSet
 
-STARTS: Final = FRAMES - WINDOW_FRAMES + 1
-GALLERY_STARTS: Final = (12, 28, 44)
+CLIP_FRAMES: Final = 60
+GALLERY: Final = 3
 MOST_OFFSET: Final = 15
 RIGHT_OFFSET: Final = 1
 
@@ -77,11 +78,11 @@ def right_share(scores: Tensor) -> float:
     return float(((scores.argmax(1) - MOST_OFFSET).abs() <= RIGHT_OFFSET).double().mean())
 
 
-def score(scorer: Scorer, clips: Clips) -> Score:
-    """Score a network on whole clips."""
-    pairs = [_embed(scorer, clips, row) for row in tqdm(range(len(clips)), unit="clip", leave=False)]
-    asked = torch.cat([sound[list(GALLERY_STARTS)] for sound, _ in pairs])
-    answered = torch.cat([mouths[list(GALLERY_STARTS)] for _, mouths in pairs])
+def score(scorer: Scorer, clips: Sequence[tuple[Tensor, Tensor]]) -> Score:
+    """Score a network on whole clips of `equiav_windows.mouths_and_sound`, each of 60 frames or more."""
+    pairs = [_embed(scorer, *clip) for clip in tqdm(clips, unit="clip", leave=False)]
+    asked = torch.cat([sound[_gallery(len(sound))] for sound, _ in pairs])
+    answered = torch.cat([mouths[_gallery(len(mouths))] for _, mouths in pairs])
     similarity = asked @ answered.T
     offsets = [offset_scores(mouths @ sound.T) for sound, mouths in pairs]
     return Score(
@@ -96,12 +97,16 @@ def score(scorer: Scorer, clips: Clips) -> Score:
     )
 
 
-def _embed(scorer: Scorer, clips: Clips, row: int) -> tuple[Tensor, Tensor]:
-    """Embeddings of all windows of one clip, sound and mouths, [60, 128] each."""
-    starts = torch.arange(STARTS)[:, None]
-    mouths = clips.mouths[row, starts + torch.arange(WINDOW_FRAMES)].float() / 255
-    sound = clips.sound[row, 4 * starts + torch.arange(WINDOW_HOPS)]
-    return scorer.embed_sound(sound), scorer.embed_mouths(mouths)
+def _gallery(starts: int) -> list[int]:
+    """Windows of a clip that do not overlap: at both ends and in the middle."""
+    return [(starts - 1) * place // (GALLERY - 1) for place in range(GALLERY)]
+
+
+def _embed(scorer: Scorer, mouths: Tensor, sound: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings of all windows of one clip, sound and mouths, [T - 15, 128] each."""
+    starts = torch.arange(len(mouths) - WINDOW_FRAMES + 1)[:, None]
+    seen = mouths[starts + torch.arange(WINDOW_FRAMES)].float() / 255
+    return scorer.embed_sound(sound[4 * starts + torch.arange(WINDOW_HOPS)]), scorer.embed_mouths(seen)
 
 
 def table(scores: dict[str, Score]) -> str:
@@ -124,13 +129,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="equiav_score"
     )
-    parser.add_argument("--clips", type=Path, required=True, help="what models.training.equiav_windows wrote")
+    parser.add_argument("--clips", type=Path, required=True, help="folder of `visavis corpus videos`")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("weights", type=Path, nargs="+", help="what models.training.train_equiav wrote")
+    parser.add_argument(
+        "--plain", type=Path, nargs="*", default=[], help="weights of `visavis train --system equiav-plain`"
+    )
+    parser.add_argument("weights", type=Path, nargs="*", help="weights of `visavis train --system equiav`")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    clips = load(args.clips, held_out=True)
-    scores = {path.stem: score(Scorer.load(path), clips) for path in args.weights}
+    held_out = MouthSet(ClipSet(args.clips, held_out=True, frames=CLIP_FRAMES))
+    clips = [held_out[row] for row in range(len(held_out))]
+    files = [(path, False) for path in args.weights] + [(path, True) for path in args.plain]
+    scores = {path.stem: score(Scorer.load(path, plain=plain), clips) for path, plain in files}
     print(json.dumps({name: asdict(of) for name, of in scores.items()}, indent=1) if args.json else table(scores))
     return 0
 

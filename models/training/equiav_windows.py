@@ -1,70 +1,79 @@
-"""Mouths and sound of the GRID corpus's tracked clips, from which the talking-face EquiAV draws its windows.
-
-    python -m models.training.equiav_windows --data DIR --out FILE
+"""Mouths and sound of clips, from which the talking-face EquiAV takes its windows.
 
 The mouth is cut from a box that follows the eyes, so that the head stands still in it and the lips do not.
-GRID audio-visual sentence corpus (Cooke, Barker, Cunningham, Shao 2006), CC BY 4.0.
 """
 
-import argparse
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import repeat
-from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from models.audio.kaldi_fbank import KaldiFbank128
-from models.equiav.config import SMALL
-from models.equiav.inputs import LOG_ENERGIES
-from models.system import SAMPLE_RATE_HZ
-from models.training.corpus import HELD_OUT_PERCENT, person_hash
-from models.training.grid import points_px, smooth
-from models.training.grid_frames import read_video
+from models.equiav.config import SMALL, WINDOW_FRAMES, WINDOW_HOPS
+from models.equiav.inputs import LOG_ENERGIES, standard_sound
+from models.training.clips import Clip, ClipSet, draw_rows
+from models.training.grid import smooth
+from models.training.watched import whole
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES
 
-FRAMES: Final = 75
-HOPS: Final = 4 * FRAMES
-WORKERS: Final = 4
 MOUTH_IN_EYES: Final = 1.25
 """Width of the box in distances of the irises."""
-_FRONT_END: Final = KaldiFbank128(LOG_ENERGIES)
+WINDOWS_PER_CLIP: Final = 4
+"""Windows of one clip in a batch: each other's hardest negatives, and the ones that teach synchrony."""
+_LEAST_GAP_FRAMES: Final = 4
 
 
-@dataclass(frozen=True)
-class Clips:
-    """Whole clips, of which a batch takes windows.
+class MouthSet:
+    """Mouths and sound of a set's clips; those seen once stay in memory, 0.25 MB for 100 frames."""
 
-    Attributes:
-        mouths: [N, 75, 3, H, W], uint8, RGB levels.
-        sound: Log energies of `KaldiFbank128`, centred on the same time as the frames: four per frame, [N, 300, 128],
-            float32.
-    """
-
-    mouths: Tensor
-    sound: Tensor
+    def __init__(self, clips: ClipSet) -> None:
+        self.clips = clips
+        self._known = dict[int, tuple[Tensor, Tensor]]()
 
     def __len__(self) -> int:
-        return len(self.mouths)
+        return len(self.clips)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        """As `mouths_and_sound`."""
+        if row not in self._known:
+            self._known[row] = mouths_and_sound(self.clips[row])
+        return self._known[row]
+
+    def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Four `windows` of each of `count` clips, at least 160 ms apart where the clip is long enough."""
+        parts: list[tuple[Tensor, Tensor]] = []
+        for row in draw_rows(len(self), count, random):
+            stride = (len(self[row][0]) - WINDOW_FRAMES) // WINDOWS_PER_CLIP
+            room = max(1, stride - _LEAST_GAP_FRAMES + 1)
+            starts = [stride * number + whole(0, room, random) for number in range(WINDOWS_PER_CLIP)]
+            parts.append(windows(*self[row], torch.tensor(starts)))
+        sounds, mouths = zip(*parts, strict=True)
+        return torch.cat(sounds), torch.cat(mouths)
 
 
-def is_held_out(name: str) -> bool:
-    """Whether a clip is kept from training, by hash of its name: the corpus has one speaker."""
-    return int(person_hash(f"grid/{name}"), 16) % 100 < HELD_OUT_PERCENT
+def windows(mouths: Tensor, sound: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+    """Windows of a clip, as `mouths_and_sound` has it, from frames `starts` [B] on.
+
+    Returns:
+        Sound [B, 1, 64, 128], standardised, and mouths [B, 16, 3, H, W], 0 to 1.
+    """
+    hops = 4 * starts[:, None] + torch.arange(WINDOW_HOPS)
+    frames = starts[:, None] + torch.arange(WINDOW_FRAMES)
+    return standard_sound(sound[hops])[:, None], mouths[frames].float() / 255
 
 
-def read_sound(path: Path) -> Tensor:
-    """The sound of a clip, mono at 16 kHz, [N], -1 to 1."""
-    command = ["ffmpeg", "-v", "error", "-threads", "1", "-i", str(path), "-f", "f32le", "-ac", "1"]
-    raw = subprocess.run([*command, "-ar", str(SAMPLE_RATE_HZ), "-"], check=True, capture_output=True).stdout
-    return torch.from_numpy(np.frombuffer(raw, np.float32).copy())
+def mouths_and_sound(clip: Clip) -> tuple[Tensor, Tensor]:
+    """Mouths of a clip, [T, 3, 24, 40], uint8, and log energies, four to a frame, [4 T, 128]."""
+    height, width = SMALL.video.patch
+    points = torch.from_numpy(clip.points_px)
+    marks, irises = smooth(points[:, list(MEDIAPIPE_68)]), smooth(points[:, list(MEDIAPIPE_IRISES)])
+    pictures = torch.stack([torch.from_numpy(clip.picture(f).copy()) for f in range(len(clip))]).permute(0, 3, 1, 2)
+    mouths = cut(pictures.float(), mouth_boxes(marks, irises, height / width), (height, width))
+    # row k is then centred on 10 k + 5 ms, and four rows on the middle of their frame
+    padded = F.pad(torch.from_numpy(clip.sound), (120, 280))
+    rows = KaldiFbank128(LOG_ENERGIES)(padded[None])[0, : 4 * len(clip)]
+    return mouths.round().clamp(0, 255).byte(), rows
 
 
 def mouth_boxes(marks: Tensor, irises: Tensor, height_to_width: float) -> Tensor:
@@ -89,54 +98,3 @@ def cut(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     theta = torch.cat([torch.diag_embed(half), middle[:, :, None]], 2)
     grid = F.affine_grid(theta, [len(frames), 3, *size], align_corners=False)
     return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
-
-
-def make_clip(path: Path, raw: NDArray[np.uint16], index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Mouths [75, 3, H, W], uint8, and sound [300, 128] of one clip; a short end repeats the last row."""
-    marks = smooth(points_px(raw, index, MEDIAPIPE_68))
-    irises = smooth(points_px(raw, index, MEDIAPIPE_IRISES))
-    video = torch.from_numpy(read_video(path).copy()).permute(0, 3, 1, 2).float()[:FRAMES]
-    height, width = SMALL.video.patch
-    mouths = cut(video, mouth_boxes(marks, irises, height / width)[: len(video)], (height, width)).round().byte()
-    # row k is then centred on 10 k + 5 ms, and four rows on the middle of their frame
-    rows = _FRONT_END(F.pad(read_sound(path), (120, 280))[None])[0, :HOPS]
-    return _filled(mouths, FRAMES), _filled(rows, HOPS)
-
-
-def _filled(rows: Tensor, count: int) -> Tensor:
-    return torch.cat([rows, rows[-1:].expand(max(0, count - len(rows)), *rows.shape[1:])])
-
-
-def load(path: Path, *, held_out: bool) -> Clips:
-    """The training clips of a file that `main` wrote, or those held out."""
-    file = np.load(path)
-    rows = np.flatnonzero(file["held_out"] == held_out)
-    return Clips(torch.from_numpy(file["mouths"][rows]), torch.from_numpy(file["sound"][rows].astype(np.float32)))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Cut mouths and sound of GRID's tracked clips. Needs ffmpeg.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with grid-s1/ and landmarks/")
-    parser.add_argument("--out", type=Path, required=True, help="npz to write")
-    parser.add_argument("--clips", type=int, default=None, help="only so many")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    marks = np.load(args.data / "landmarks" / "grid-s1.npz")
-    index: NDArray[np.int64] = marks["index"].astype(np.int64)
-    names = [n for n in marks.files if n != "index" and marks[n].any(axis=(1, 2)).mean() > 0.9][: args.clips]
-    folder = args.data / "grid-s1" / "video"
-    with ThreadPoolExecutor(WORKERS) as pool:  # they wait for ffmpeg
-        paths, points = (folder / f"{name}.mp4" for name in names), (marks[name] for name in names)
-        done = list(tqdm(pool.map(make_clip, paths, points, repeat(index)), total=len(names), unit="clip"))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        args.out,
-        mouths=torch.stack([mouths for mouths, _ in done]).numpy(),
-        sound=torch.stack([sound for _, sound in done]).half().numpy(),
-        held_out=np.array([is_held_out(name) for name in names]),
-        allow_pickle=False,
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 import io
 import math
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -159,12 +159,14 @@ class CropSet:
         points: Labels in units of the stored crop, [N, 478, 2], float32.
         turns: Alignment of each face in units of the stored crop: complex side, [N], complex64.
         corners: Alignment of each face: top left corner, [N], complex64.
+        photos: Row of the photo that each picture is a state of, [N], int64; a photo's own.
     """
 
     crops: Tensor
     points: Tensor
     turns: Tensor
     corners: Tensor
+    photos: Tensor
 
 
 def load_crops(data: Path, photos: list[Photo], mean: NDArray[np.float64], kept: Path) -> CropSet:
@@ -182,14 +184,16 @@ def load_crops(data: Path, photos: list[Photo], mean: NDArray[np.float64], kept:
         np.savez(kept, names=np.array(names), crops=crops, points=points)
     with np.load(kept) as file:
         crops, points = file["crops"], file["points"]
-    return _crop_set(crops, points, mean)
+    return _crop_set(crops, points, torch.arange(len(crops)), mean)
 
 
-def _crop_set(crops: NDArray[np.uint8], points: NDArray[np.float64], mean: NDArray[np.float64]) -> CropSet:
+def _crop_set(
+    crops: NDArray[np.uint8], points: NDArray[np.float64], photos: Tensor, mean: NDArray[np.float64]
+) -> CropSet:
     places = [align(mean, p) for p in points]
     turns = torch.tensor([p.turn for p in places], dtype=torch.complex64)
     corners = torch.tensor([p.corner for p in places], dtype=torch.complex64)
-    return CropSet(torch.from_numpy(crops), torch.from_numpy(points).float(), turns, corners)
+    return CropSet(torch.from_numpy(crops), torch.from_numpy(points).float(), turns, corners, photos)
 
 
 def _cut_all(
@@ -211,6 +215,7 @@ def load_renders(pairs: Path, mean: NDArray[np.float64]) -> tuple[CropSet, CropS
         mean: Mean face in crop units, [478, 2].
     """
     known, unseen = list[Cut](), list[Cut]()
+    of_photo: dict[bool, list[int]] = {False: [], True: []}
     for shard in tqdm(sorted(pairs.glob("*.npz")), desc="cut re-rendered faces"):
         with np.load(shard) as file:
             if "points" not in file.files:
@@ -218,17 +223,19 @@ def load_renders(pairs: Path, mean: NDArray[np.float64]) -> tuple[CropSet, CropS
             images, labels, held_out = file["images"], file["points"].astype(np.float64), file["held_out"]
         for person, state in np.ndindex(labels.shape[:2]):
             cuts = unseen if held_out[person] else known
+            of_photo[bool(held_out[person])].append(len(cuts) - state)
             cuts.append(stored_crop(images[person, state], labels[person, state], mean))
 
-    def crop_set(cuts: list[Cut]) -> CropSet:
+    def crop_set(cuts: list[Cut], photos: list[int]) -> CropSet:
         crops, points = zip(*cuts, strict=True)
-        return _crop_set(np.stack(crops), np.stack(points), mean)
+        return _crop_set(np.stack(crops), np.stack(points), torch.tensor(photos), mean)
 
-    return crop_set(known), crop_set(unseen)
+    return crop_set(known, of_photo[False]), crop_set(unseen, of_photo[True])
 
 
 def joined(one: CropSet, other: CropSet) -> CropSet:
     """The faces of both."""
+    other = replace(other, photos=other.photos + len(one.photos))
     return CropSet(*(torch.cat([getattr(one, f.name), getattr(other, f.name)]) for f in fields(CropSet)))
 
 
@@ -237,7 +244,7 @@ def _uniform(rng: torch.Generator, count: int, low: float, high: float) -> Tenso
 
 
 def look(
-    faces: CropSet, rows: Tensor, mirror: Tensor, rng: torch.Generator, *, loose_share: float = 0.5
+    faces: CropSet, rows: Tensor, mirror: Tensor, rng: torch.Generator, *, loose_share: float = 0.5, twins: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Look at some faces as the two run-time passes do: half loosely boxed, half nearly aligned.
 
@@ -247,6 +254,7 @@ def look(
         mirror: Partner of each point, [478].
         rng: Random numbers.
         loose_share: Share of crops as rough as a detector's box.
+        twins: Mirror a row of the second half if its partner in the first half is.
 
     Returns:
         Crops [B, 3, CROP_PX, CROP_PX], 0 to 1, and labels in their units, [B, 478, 2].
@@ -269,6 +277,8 @@ def look(
     labels = torch.view_as_complex(faces.points[rows].contiguous())
     labels = torch.view_as_real((labels - corner[:, None]) / turn[:, None])
     flip = torch.rand(count, generator=rng) < 0.5
+    if twins:
+        flip[count // 2 :] = flip[: count // 2]
     crops = torch.where(flip[:, None, None, None], crops.flip(3), crops)
     mirrored = labels[:, mirror.long()] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
     return crops, torch.where(flip[:, None, None], mirrored, labels)

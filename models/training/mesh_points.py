@@ -14,6 +14,9 @@ from models.visavis.ict import Part, Rig, Shape, pose, rotation
 from models.visavis.landmarks import INNER_LIPS, IRISES, LEFT_EYELIDS, POINTS, RIGHT_EYELIDS
 
 _NEIGHBOURS: Final = 4  # vertices that carry a point
+_LOOKED_AT: Final = 64
+_HERE_CM: Final = 0.25  # vertices that lie so near a point are before or behind it
+_LAYER_CM: Final = 0.6  # so far behind the foremost of them is another layer: a nostril's inside, the mouth's, the neck
 _FACING: Final = 0.05  # skin that faces the camera less is the back of the head or the inside of a nostril
 _CLOSED_CM: Final = 0.03  # openings that are smaller are closed
 _RIMS: Final = tuple(
@@ -35,16 +38,35 @@ def carried(rig: Rig, shape: Shape, points_px: Tensor, controls: Tensor) -> Tens
     Returns:
         The points in each state, [N, 478, 2], float32, px.
     """
-    photo = pose(rig, shape, own_controls(shape)[None])[0, :, :2]
+    photo = pose(rig, shape, own_controls(shape)[None])[0]
     moved = pose(rig, shape, controls)[..., :2]
     anchor, off = torch.empty(len(controls), POINTS, 2), torch.empty(POINTS, 2)
     for points, vertices, neighbours in _carriers(rig, shape):
-        gap, which = torch.cdist(points_px[points], photo[vertices]).topk(neighbours, largest=False)
-        share = (1.0 / (gap + 1e-3))[..., None]
-        share, by = share / share.sum(1, keepdim=True), vertices[which]
-        anchor[:, points] = (moved[:, by] * share).sum(2)
-        off[points] = points_px[points] - (photo[by] * share).sum(1)
+        by, share = _nearest(points_px[points], photo[vertices], shape.scale_px_per_cm, neighbours)
+        anchor[:, points] = (moved[:, vertices[by]] * share[..., None]).sum(2)
+        off[points] = points_px[points] - (photo[vertices[by], :2] * share[..., None]).sum(1)
     return anchor + _met(anchor, off, points_px - off, _CLOSED_CM * float(shape.scale_px_per_cm))
+
+
+def depths_px(rig: Rig, shape: Shape, points_px: Tensor) -> Tensor:
+    """How far a photo's mesh points [478, 2] lie towards the camera from the neck's, [478], px, as the rig has it."""
+    photo = pose(rig, shape, own_controls(shape)[None])[0]
+    out = torch.empty(POINTS)
+    for points, vertices, neighbours in _carriers(rig, shape):
+        by, share = _nearest(points_px[points], photo[vertices], shape.scale_px_per_cm, neighbours)
+        out[points] = (photo[vertices[by], 2] * share).sum(1)
+    return out
+
+
+def _nearest(points_px: Tensor, vertices_px: Tensor, scale_px_per_cm: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Which vertices [V, 3] carry points [P, 2], and their shares, [P, count]; those that others hide carry none."""
+    gap, which = torch.cdist(points_px, vertices_px[:, :2]).topk(min(_LOOKED_AT, len(vertices_px)), largest=False)
+    depth = vertices_px[which, 2]
+    here = gap <= (_HERE_CM * scale_px_per_cm).clamp(min=gap[:, :1])
+    front = depth.masked_fill(~here, -torch.inf).amax(1, keepdim=True)
+    gap, place = gap.masked_fill(depth < front - _LAYER_CM * scale_px_per_cm, torch.inf).topk(count, largest=False)
+    share = 1.0 / (gap + 1e-3)
+    return which.gather(1, place), share / share.sum(1, keepdim=True)
 
 
 def _met(anchor: Tensor, off: Tensor, photo: Tensor, closed_px: float) -> Tensor:

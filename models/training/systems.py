@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,7 +17,8 @@ def make_recipe(system: str, size: Size, data: Path, judges: Judges) -> tuple[Re
 
     Args:
         system: One of `RECIPES`.
-        size: Of the networks. EquiAV's talking-face variant has one size, "small".
+        size: Of the networks. EquiAV's talking-face variant has one size, "small"; "equiav-plain" is
+            what it is compared with.
         data: Folder of clips.
         judges: Published networks for its losses.
 
@@ -59,12 +61,12 @@ def _tavce(size: Size, data: Path, judges: Judges) -> tuple[Recipe, str]:
     return TavceRecipe(clips, _sized(size, SMALL, PUBLISHED), judges), clips.fingerprint()
 
 
-def _equiav(size: Size, data: Path, judges: Judges) -> tuple[Recipe, str]:
+def _equiav(size: Size, data: Path, judges: Judges, *, plain: bool = False) -> tuple[Recipe, str]:
     from models.equiav.config import SMALL
-    from models.training.recipes.equiav import CLIP_FRAMES, EquiavRecipe
+    from models.training.recipes.equiav import CLIP_FRAMES, EquiavRecipe, PlainRecipe
 
     clips = ClipSet(data, held_out=False, frames=CLIP_FRAMES)
-    return EquiavRecipe(clips, SMALL, judges), clips.fingerprint()
+    return (PlainRecipe if plain else EquiavRecipe)(clips, SMALL, judges), clips.fingerprint()
 
 
 def _sized(size: Size, small: Any, published: Any) -> Any:
@@ -77,4 +79,5 @@ RECIPES: Final[dict[str, Callable[[Size, Path, Judges], tuple[Recipe, str]]]] = 
     "fctfg": _fctfg,
     "tavce": _tavce,
     "equiav": _equiav,
+    "equiav-plain": partial(_equiav, plain=True),
 }

@@ -28,8 +28,9 @@ from models.training.critic import Critic
 from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairBatch, PairSet
 from models.visavis.fit import FRAME_PX
-from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region, cut
+from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region
 from models.visavis.ict import Rig, person
+from models.visavis.rectangles import cut
 from models.visavis.renderer import (
     COARSE_MAPS,
     DETAIL,

@@ -234,11 +234,11 @@ def _shapes(
     for i in range(len(x)):
         values = (identity[i], expression[i], expression[i], angles[i], scale[i], centre[i], zero[i], zero[i, 0] + 1)
         shape = Shape(*(value.float() for value in values), residual_cm=residual[i].float())
-        out.append(replace(shape, gaze_deg=_gaze(rig, shape, iris_px[i].float())))
+        out.append(replace(shape, gaze_deg=gaze_deg(rig, shape, iris_px[i].float())))
     return out
 
 
-def _gaze(rig: Rig, shape: Shape, iris_px: Tensor) -> Tensor:
+def gaze_deg(rig: Rig, shape: Shape, iris_px: Tensor) -> Tensor:
     """Eyeball angles [2, 2] that put the irises where the photo has them, at most 30 degrees off."""
     turn = rotation(shape.angles_deg)
     flip = torch.tensor([1.0, -1.0])

@@ -18,11 +18,11 @@ from kernels.splat import splat
 from models.constant import Constant
 from models.visavis.ict import HEAD, Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
 from models.visavis.polygon import signed_distance
+from models.visavis.rectangles import Size, around, cut, paste
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
 from models.visavis.surface import closed, fill, in_front, nearness
 from models.visavis.tensor_fields import TensorFields
 
-Size = tuple[int, int]
 Region = Literal["mouth", "eyes"]
 
 PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (48, 120)}
@@ -235,7 +235,7 @@ class Geometry:
         detail = self._detail
         height, width = PATCH_PX[region]
         middle = prior.eyes if region == "eyes" else prior.teeth + _LOWER.like(prior.teeth)
-        corner = _corner(middle, (height, width), FRAME_PX, step=2)
+        corner = around(middle, (height, width), FRAME_PX, step=2)
 
         where = _pixels(height, width, detail, middle.device) + (corner + binding.teeth - prior.teeth)[:, None, None]
         layer = _sample(torch.cat([photo, binding.mouth], 1), (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0)
@@ -325,7 +325,7 @@ class Geometry:
 
         The distance is worked out in the box of half-resolution cells around the outline; the rest is outside.
         """
-        corner = _corner(outline.mean(1) / 2, box, _GRID)
+        corner = around(outline.mean(1) / 2, box, _GRID)
         points = self._cells[: box[0], : box[1]].reshape(1, -1, 2) + 2.0 * corner[:, None]
         inside = torch.tanh(signed_distance(points, outline) / _SOFT_PX).view(-1, 1, *box)
         return paste(inside.new_full((len(outline), 1, _GRID, _GRID), -1.0), inside, corner)
@@ -343,16 +343,6 @@ class Geometry:
         sums = splat(place, values, *size)
         sums = sums + _BETWEEN * F.avg_pool2d(sums, 3, 1, 1)  # the mesh is sparser than the cells
         return sums[:, :6] / sums[:, 6:7].clamp(min=1e-20) * (sums[:, 7:] * _DENSE).clamp(max=1.0)
-
-
-def _corner(middle: Tensor, size: Size, side: int, step: int = 1) -> Tensor:
-    """Upper left cells [B, 2] (x, y), int64, multiples of `step`, of rectangles around middles [B, 2] in a square."""
-    height, width = size
-    x, y = (
-        (((middle[:, axis] - length / 2) / step).round() * step).clamp(0, side - length)
-        for axis, length in enumerate((width, height))
-    )
-    return torch.stack([x, y], 1).long()
 
 
 def _inside(points: Tensor, rectangle: Tensor) -> Tensor:
@@ -404,23 +394,3 @@ def sampling(way: Tensor) -> Tensor:
 
 def _sample(image: Tensor, at: Tensor) -> Tensor:
     return F.grid_sample(image, at, padding_mode="border", align_corners=False)
-
-
-def cut(image: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
-    """The rectangle of each row [B, C, H, W] at its own corner [B, 2] (x, y), [B, C, height, width]."""
-    at = cells(image, corner, height, width)
-    return image.flatten(2).gather(2, at).unflatten(2, (height, width))
-
-
-def paste(image: Tensor, patch: Tensor, corner: Tensor) -> Tensor:
-    """A copy of `image` with each row's patch put back where `cut` took it."""
-    at = cells(image, corner, *patch.shape[2:])
-    return image.flatten(2).scatter(2, at, patch.flatten(2)).view_as(image)
-
-
-def cells(image: Tensor, corner: Tensor, height: int, width: int) -> Tensor:
-    """Which pixels of each row [B, C, H, W] its rectangle holds, [B, C, height * width]. The host reads no corner."""
-    rows = torch.arange(height, device=image.device) + corner[:, 1:]
-    columns = torch.arange(width, device=image.device) + corner[:, :1]
-    cells = rows[:, :, None] * image.shape[3] + columns[:, None]
-    return cells.flatten(1)[:, None].expand(-1, image.shape[1], -1)

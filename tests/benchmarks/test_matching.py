@@ -44,21 +44,23 @@ def weights(tmp_path_factory):
 def test_untrained_networks_are_scored_beside_chance(clips, weights, capsys):
     options = ["--videos", str(clips), "--clip-count", "2", "--weights", str(weights)]
     assert main(["eval", "--system", "equiav", *options, "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)["equiav"]["untrained"]
+    found = json.loads(capsys.readouterr().out)["equiav"]["equiav, untrained"]
     assert (found["clips"], found["windows"], found["chance_r1"]) == (2, 6, 1 / 6)
     assert found["audio_to_video"]["r10"] == 1.0  # six windows
     # a mouth that never moves is everywhere the same: its sound is found no better than any other
     assert found["audio_to_video"]["r1"] <= 0.5
     assert main(["eval", "--system", "equiav", *options]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [row[0] for row in rows[2:]] == ["untrained", "chance"]
+    assert [row[0] for row in rows[2:]] == ["equiav,", "chance"]
     assert rows[3][1:] == ["0.1667", "0.8333", "1", "0.1667", "0.8333", "1", "0.09677", "0.09677"]
 
 
 def test_what_equiav_lacks_is_told(clips, weights, tmp_path, capsys):
     assert main(["eval", "--system", "equiav", "--weights", str(weights)]) == 2
-    assert "which draws nothing, want --videos and one or more --weights" in capsys.readouterr().err
+    assert "which draws nothing, want --videos to score it on" in capsys.readouterr().err
+    assert main(["eval", "--system", "equiav-plain", "--videos", str(clips)]) == 2  # only the other has bundled weights
+    assert "and --weights of what is trained" in capsys.readouterr().err
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     broken = ["--weights", str(tmp_path / "other.safetensors")]
     assert main(["eval", "--system", "equiav", "--videos", str(clips), *broken]) == 2
-    assert "got other.safetensors, which is no file of EquiAV's small networks" in capsys.readouterr().err
+    assert "got other.safetensors, which is no safetensors file or a damaged one" in capsys.readouterr().err

@@ -30,23 +30,23 @@ def portrait(name):
     return levels.round().byte().permute(1, 2, 0).numpy(), square.to_crop(points) * SIDE_PX
 
 
-def talking_clip(name, seed, held_out=False):
-    """A clip of 1.6 s: words of different loudness, the mouth dark and open as far as it is loud."""
+def talking_clip(name, seed, held_out=False, frames=FRAMES):
+    """A clip, as a rule of 1.6 s: words of different loudness, the mouth dark and open as far as it is loud."""
     random = np.random.default_rng(seed)
     picture, points = portrait(name)
-    loud = np.repeat(random.uniform(0, 1, FRAMES // 5), 5)
+    loud = np.repeat(random.uniform(0, 1, frames // 5), 5)
     gain = np.repeat(loud, 640)
-    sound = gain * 0.5 * np.sin(2 * np.pi * (150 + 300 * gain) * np.arange(640 * FRAMES) / 16_000)
+    sound = gain * 0.5 * np.sin(2 * np.pi * (150 + 300 * gain) * np.arange(640 * frames) / 16_000)
     pictures, meshes = [], []
-    for frame in range(FRAMES):
+    for frame in range(frames):
         turn = 1.5 * np.sin(frame / 6 + seed)
         shifted = np.roll(picture, round(turn), axis=1)
         mesh = points + np.array([round(turn), 0])
         pictures.append(encoded(_open(shifted, mesh, loud[frame])))
         meshes.append(mesh)
-    coefficients = np.zeros((FRAMES, 70), np.float32)
+    coefficients = np.zeros((frames, 70), np.float32)
     coefficients[:, INDEX["jawOpen"]] = loud
-    coefficients[:, 65] = np.radians(10) * np.sin(np.arange(FRAMES) / 6 + seed)
+    coefficients[:, 65] = np.radians(10) * np.sin(np.arange(frames) / 6 + seed)
     words = (Word("low", 0.5, 0.7), Word("high", 0.8, 1.0)) if seed % 2 else (Word("high", 0.6, 0.8),)
     return Clip(
         jpegs=tuple(pictures),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.rig import vector
-from models.training.mesh_points import carried
+from models.training.mesh_points import carried, depths_px
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, blink_gain
 from models.visavis.ict import Part, Rig, Shape, mean_shape, pose
 from models.visavis.landmarks import EYE_GAPS, LEFT_EYELIDS, POINTS, RIGHT_EYELIDS
@@ -47,6 +47,14 @@ def states(*controls: dict[str, float]) -> Tensor:
 def test_the_photo_keeps_its_points_whatever_the_detector_saw(photo: Tensor):
     noisy = photo + torch.from_numpy(np.random.default_rng(0).normal(0.0, 2.0, photo.shape)).float()
     torch.testing.assert_close(carried(RIG, SHAPE, noisy, states({}))[0], noisy, atol=1e-3, rtol=0)
+
+
+def test_what_lies_behind_the_skin_carries_nothing(photo: Tensor):
+    depth_cm = depths_px(RIG, SHAPE, photo + 1.0) / SHAPE.scale_px_per_cm  # no detector hits a vertex
+    front = [RIG.landmarks68[30], RIG.landmarks68[51], RIG.landmarks68[27]]  # tip of the nose, upper lip, bridge
+    wanted = pose(RIG, SHAPE, torch.zeros(1, 57))[0, front, 2] / SHAPE.scale_px_per_cm
+    found = depth_cm[[MEDIAPIPE_68[30], MEDIAPIPE_68[51], MEDIAPIPE_68[27]]]
+    torch.testing.assert_close(found, wanted, atol=0.15, rtol=0)  # the nostril lies 2 cm behind, the mouth 1.5
 
 
 @pytest.mark.parametrize("turn", [{"headYaw": 15.0}, {"headPitch": -10.0}, {"headRoll": 12.0}])

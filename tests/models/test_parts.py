@@ -101,7 +101,7 @@ def dotted_faces(count):
     for crop, face in zip(crops, (points * STORED_PX).int().tolist(), strict=True):
         for x, y in (face[61], face[362]):
             crop[y - 1 : y + 2, x - 1 : x + 2] = 255
-    return CropSet(crops, points, side.to(torch.complex64), torch.view_as_complex(corner))
+    return CropSet(crops, points, side.to(torch.complex64), torch.view_as_complex(corner), torch.arange(len(crops)))
 
 
 def bright(crop):

@@ -1,21 +1,24 @@
 import json
-import socket
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+import torch.nn.functional as F
 
+import models.equiav
 from models.equiav.config import SMALL
-from models.equiav.network import EquiAV
 from models.equiav.scorer import Scorer
-from models.errors import ResumeError
-from models.training.equiav_batches import random_windows, views, windows
+from models.errors import CheckpointError
+from models.training.clips import ClipSet
+from models.training.equiav_batches import views
 from models.training.equiav_score import main as score_main
 from models.training.equiav_score import offset_scores, retrieval, right_share, score
-from models.training.equiav_windows import Clips, cut, is_held_out, load, mouth_boxes
-from models.training.train_equiav import TrainConfig, Trainer, main, parse, rate, train
+from models.training.equiav_windows import MouthSet, cut, mouth_boxes, windows
+from models.training.recipes.equiav import PlainRecipe, rate
+from models.training.stages import Judges
+from models.training.systems import make_recipe
+from models.training.train_system import RunConfig, Trainer, train
+from tests.models.talking import talking_clip, write_clips
 
 
 def talking(count=8):
@@ -24,128 +27,93 @@ def talking(count=8):
     loud = torch.rand(count, 75, generator=rng)
     mouths = (255 * loud)[:, :, None, None, None].expand(count, 75, 3, *SMALL.video.patch).byte()
     sound = (8 * loud - 11.5).repeat_interleave(4, 1)[:, :, None].expand(count, 300, 128)
-    return Clips(mouths, sound.contiguous())
+    return list(zip(mouths, sound, strict=True))
 
 
-@pytest.fixture
-def clips_file(tmp_path):
-    clips = talking(12)
-    held_out = np.arange(12) >= 8
-    sound = clips.sound.half().numpy()
-    np.savez(tmp_path / "clips.npz", mouths=clips.mouths.numpy(), sound=sound, held_out=held_out)
-    return tmp_path / "clips.npz"
-
-
-def config(clips_file, **settings):
-    defaults = {"steps": 4, "batch": 8, "out": clips_file.parent / "net.safetensors"}
-    return TrainConfig(clips=clips_file, **(defaults | settings))
-
-
-def trainer(of):
-    torch.manual_seed(of.seed)
-    return Trainer(of, EquiAV(SMALL))
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"))
 
 
 def test_the_rate_rises_then_falls_as_published():
-    rates = [rate(step, 200, 1e-4) for step in range(201)]
+    rates = [1e-4 * rate(step / 200) for step in range(201)]
     assert rates[0] == pytest.approx(2e-7)
     assert max(rates) == rates[20] == pytest.approx(1e-4)
     assert rates[110] == pytest.approx((1e-4 + 1e-6) / 2)
     assert rates[200] == pytest.approx(1e-6)
 
 
-@pytest.mark.parametrize("objective", ["equivariant", "plain"])
-def test_a_resumed_run_ends_where_an_unbroken_one_ends(clips_file, objective):
-    of, clips = config(clips_file, objective=objective), talking()
-    unbroken = trainer(of)
-    unbroken.step(clips)
-    unbroken.save()
-    unbroken.step(clips)
-    resumed = trainer(of)
-    resumed.resume()
-    resumed.step(clips)
-    assert resumed.done == unbroken.done == 2
-    for name, value in unbroken.net.state_dict().items():
-        torch.testing.assert_close(resumed.net.state_dict()[name], value, msg=name)
-
-
-def test_the_loss_falls(clips_file):
-    of = config(clips_file, steps=20, batch=16)
-    learner, clips = trainer(of), talking()
-    first, *_, last = [learner.step(clips)["loss"] for _ in range(of.steps)]
-    assert last < 0.9 * first
-
-
-def test_plain_training_leaves_what_only_equivariance_needs(clips_file):
-    learner = trainer(config(clips_file, objective="plain"))
-    before = {name: value.clone() for name, value in learner.net.state_dict().items()}
-    learner.done = 2  # the first rates are too small to see
-    learner.step(talking())
-    changed = {name.split(".")[1] for name, value in learner.net.state_dict().items() if not value.equal(before[name])}
+def test_plain_training_leaves_what_only_equivariance_needs(data, tmp_path):
+    torch.manual_seed(0)
+    recipe = PlainRecipe(ClipSet(data, held_out=False, frames=32), SMALL, Judges())
+    before = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
+    trainer = Trainer(recipe, RunConfig(tmp_path, steps=10, batch=2))
+    for _ in range(3):
+        trainer.step(trainer.prepare(trainer.done))
+    now = recipe.networks.state_dict()
+    changed = {name.split(".")[1] for name, value in now.items() if not value.equal(before[name])}
     assert changed == {"patch_embed", "modality", "blocks", "norm", "pred_inter"}
 
 
-def test_a_run_with_other_settings_is_not_resumed_and_not_overwritten(clips_file):
-    first = trainer(config(clips_file))
-    first.save()
-    kept = first.checkpoint.read_bytes()
-    with pytest.raises(ResumeError, match="another objective, batch"):
-        trainer(config(clips_file, objective="plain", batch=16)).resume()
-    assert main(["--clips", str(clips_file), "--out", str(first.config.out), "--steps", "3", "--batch", "8"]) == 1
-    assert first.checkpoint.read_bytes() == kept
+def test_both_objectives_write_weights_that_the_scorer_tells_apart(data, tmp_path, capsys):
+    files: dict[str, str] = {}
+    for system in ("equiav", "equiav-plain"):
+        recipe, fingerprint = make_recipe(system, "small", data, Judges())
+        train(recipe, RunConfig(tmp_path, steps=1, batch=2, data=fingerprint, quiet=True))
+        (tmp_path / "checkpoint.pt").unlink()
+        files[system] = str(tmp_path / f"{system}.safetensors")
+    assert Scorer.load(tmp_path / "equiav.safetensors").transforms is not None
+    assert Scorer.load(tmp_path / "equiav-plain.safetensors", plain=True).transforms is None
+    with pytest.raises(CheckpointError, match="weights of equiav-plain"):
+        Scorer.load(tmp_path / "equiav-plain.safetensors")
+    for seed in (1, 2):
+        talking_clip("milo", seed, held_out=True, frames=60).save(tmp_path / "held-out" / "milo" / f"{seed}.npz")
+    words = ["--clips", str(tmp_path / "held-out"), "--json", files["equiav"], "--plain", files["equiav-plain"]]
+    assert score_main(words) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert set(shown) == {"equiav", "equiav-plain"}
+    assert (shown["equiav"]["clips"], shown["equiav"]["windows"]) == (2, 6)
+    assert shown["equiav"]["chance_sync"] == pytest.approx(3 / 31)
 
 
-def test_training_writes_weights_and_curves_that_the_scorer_reads(clips_file, capsys):
-    of = config(clips_file, steps=2)
-    train(of)
-    curve = [json.loads(line) for line in of.out.with_suffix(".losses.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in curve] == [1, 2]
-    assert curve[0]["loss"] == pytest.approx((curve[0]["inter"] + curve[0]["audio"] + curve[0]["video"]) / 3, rel=1e-5)
-    assert Scorer.load(of.out).transforms is not None
-    assert score_main(["--clips", str(clips_file), "--json", str(of.out)]) == 0
-    shown = json.loads(capsys.readouterr().out)["net"]
-    assert (shown["clips"], shown["windows"]) == (4, 12)
-    assert shown["chance_sync"] == pytest.approx(3 / 31)
-
-
-def test_wrong_usage_is_told(clips_file, capsys):
-    for options in (["--clips", "none.npz", "--out", "x"], ["--clips", str(clips_file), "--out", "x", "--batch", "6"]):
-        with pytest.raises(SystemExit) as exit_info:
-            parse(options)
-        assert exit_info.value.code == 2
-    assert "multiple of 4" in capsys.readouterr().err
-
-
-def test_held_out_clips_are_others_and_about_eight_percent(clips_file):
-    assert (len(load(clips_file, held_out=False)), len(load(clips_file, held_out=True))) == (8, 4)
-    assert 50 < sum(is_held_out(f"clip{i}") for i in range(1000)) < 110
+def test_the_bundled_weights_embed_both_sides(data):
+    scorer = Scorer.load(Path(models.equiav.__file__).parent / "weights" / "equiav.safetensors")
+    mouths, rows = MouthSet(ClipSet(data, held_out=False, frames=32))[0]
+    starts = torch.tensor([[0], [12], [24]])
+    sound = scorer.embed_sound(rows[4 * starts + torch.arange(64)])
+    seen = scorer.embed_mouths(mouths[starts + torch.arange(16)].float() / 255)
+    assert sound.shape == seen.shape == (3, 128)
+    torch.testing.assert_close(torch.cat([sound, seen]).norm(dim=1), torch.ones(6))
+    assert (sound @ seen.T).std() > 0.01  # not one answer for everything
 
 
 def test_a_window_shows_and_sounds_the_same_time():
-    clips = talking(2)
-    sound, mouths = windows(clips, torch.tensor([1, 0]), torch.tensor([7, 30]))
-    assert mouths.shape == (2, 16, 3, 24, 40)
-    torch.testing.assert_close(mouths[1, :, 0, 0, 0], clips.mouths[0, 30:46, 0, 0, 0] / 255)
+    mouths, rows = talking(1)[0]
+    sound, seen = windows(mouths, rows, torch.tensor([7, 30]))
+    assert seen.shape == (2, 16, 3, 24, 40)
+    torch.testing.assert_close(seen[1, :, 0, 0, 0], mouths[30:46, 0, 0, 0] / 255)
     loud = (4.0 * sound[0, 0, ::4, 0] - 7.5 + 11.5) / 8
-    torch.testing.assert_close(loud, mouths[0, :, 0, 0, 0], atol=1 / 255, rtol=0)
+    torch.testing.assert_close(loud, seen[0, :, 0, 0, 0], atol=1 / 255, rtol=0)
 
 
-def test_random_windows_of_a_clip_lie_apart():
-    clips = Clips(
-        torch.zeros(5, 75, 3, 24, 40, dtype=torch.uint8),
-        torch.arange(300.0).expand(5, 300)[..., None].expand(5, 300, 128),
-    )
+def test_drawn_windows_of_a_clip_lie_apart_and_match_in_time(tmp_path):
+    talking_clip("ada", 1, frames=75).save(tmp_path / "ada" / "1.npz")
+    clips = MouthSet(ClipSet(tmp_path, held_out=False, frames=75))
+    mouths, rows = clips[0]
+    every = torch.stack([mouths[start : start + 16] / 255 for start in range(60)])
     for seed in range(5):
-        sound, _ = random_windows(clips, 16, torch.Generator().manual_seed(seed))
-        starts = ((sound[:, 0, 0, 0] * 4 - 7.5) / 4).reshape(4, 4)
-        assert (starts.diff(dim=1) >= 4).all()
-        assert starts.min() >= 0
-        assert starts.max() <= 59
+        sound, seen = clips.draw(1, torch.Generator().manual_seed(seed))
+        starts = [int((every - window).abs().flatten(1).sum(1).argmin()) for window in seen]
+        for start, heard, window in zip(starts, sound, seen, strict=True):
+            torch.testing.assert_close(every[start], window)
+            torch.testing.assert_close(windows(mouths, rows, torch.tensor([start]))[0][0], heard)
+        assert (torch.tensor(starts).diff() >= 4).all()
 
 
 def test_the_two_views_of_a_batch_differ_only_by_the_transform():
     rng = torch.Generator().manual_seed(0)
-    audio, video = views(*random_windows(talking(), 8, rng), rng)
+    parts = [windows(*clip, torch.tensor([3])) for clip in talking()]
+    audio, video = views(*(torch.cat(side) for side in zip(*parts, strict=True)), rng)
     assert audio.clean.shape == audio.augmented.shape == (8, 1, 128, 64)
     assert video.clean.shape == video.augmented.shape == (8, 3, 24, 640)
     assert not torch.allclose(audio.clean, audio.augmented)
@@ -177,10 +145,10 @@ def test_a_perfect_scorer_scores_perfectly():
         """Embeds the loudness of each frame itself."""
 
         def embed_sound(self, rows):
-            return torch.nn.functional.normalize(((rows[:, ::4, 0] + 11.5) / 8) - 0.5, dim=1)
+            return F.normalize(((rows[:, ::4, 0] + 11.5) / 8) - 0.5, dim=1)
 
         def embed_mouths(self, mouths):
-            return torch.nn.functional.normalize(mouths[:, :, 0, 0, 0] - 0.5, dim=1)
+            return F.normalize(mouths[:, :, 0, 0, 0] - 0.5, dim=1)
 
     got = score(Ideal(), talking(3))
     assert got.audio_to_video.r1 == got.video_to_audio.r1 == got.sync_window == got.sync_clip == 1
@@ -203,37 +171,3 @@ def test_a_cut_takes_the_box():
     frames[..., 135:165, 75:125] = 1.0
     got = cut(frames, torch.tensor([[75.0, 135.0, 50.0, 30.0]]), (30, 50))
     torch.testing.assert_close(got, torch.ones(1, 3, 30, 50))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def one_process(rank, port, clips_file):
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    torch.set_num_threads(1)
-    learner = trainer(config(clips_file))
-    learner.done = 2
-    losses = learner.step(talking())
-    learner.save()
-    torch.save((losses, learner.net.state_dict()), clips_file.parent / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_two_processes_learn_one_network_from_different_windows(clips_file):
-    mp.spawn(one_process, (free_port(), clips_file), nprocs=2)
-    (first, net), (second, other) = (torch.load(clips_file.parent / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert first["loss"] != second["loss"]
-    alone = trainer(config(clips_file))
-    alone.done = 2
-    alone.step(talking())
-    for name, value in net.items():
-        torch.testing.assert_close(other[name], value, msg=name)
-    moved = "audio.pred_inter.fc1.weight"
-    assert not torch.allclose(net[moved], alone.net.state_dict()[moved])
-    again = trainer(config(clips_file))
-    again.resume()
-    assert again.done == 3
-    torch.testing.assert_close(again.net.state_dict()[moved], net[moved])

@@ -10,6 +10,7 @@ from models.training.train_landmarks import (
     Trainer,
     batch_loss,
     loss_px,
+    motion_loss_px,
     parse,
     point_weights,
 )
@@ -25,7 +26,7 @@ def dotted_faces(count):
     crops = torch.full((count, STORED_PX, STORED_PX, 3), 60, dtype=torch.uint8)
     for crop, (x, y) in zip(crops, (points[:, 4] * STORED_PX).int().tolist(), strict=True):
         crop[y - 2 : y + 3, x - 2 : x + 3] = 255
-    return CropSet(crops, points, side.to(torch.complex64), torch.view_as_complex(corner))
+    return CropSet(crops, points, side.to(torch.complex64), torch.view_as_complex(corner), torch.arange(len(crops)))
 
 
 def test_a_crop_shows_each_point_where_its_label_says():
@@ -92,6 +93,21 @@ def test_a_few_steps_lower_the_loss(tmp_path):
     assert last < 0.8 * first
 
 
+def test_what_a_person_always_is_costs_no_motion_and_a_short_turn_does():
+    rng = torch.Generator().manual_seed(0)
+    photos = load_net().mean_shape + 0.01 * torch.randn(4, POINTS, 2, generator=rng)
+    turn = torch.zeros(POINTS, 2)
+    turn[:, 0] = 0.05 * (torch.arange(POINTS) % 2)  # every second point moves by a twentieth of the crop
+    turn[[33, 263]] = 0.0
+    labels = torch.cat([photos + turn, photos])
+    off = 0.02 * torch.randn(4, POINTS, 2, generator=rng)
+    weights = torch.ones(POINTS)
+    assert motion_loss_px(labels + torch.cat([off, off]), labels, weights) < 1e-4
+    short = torch.cat([photos + 0.6 * turn, photos])
+    wanted = 0.4 * float(turn.abs().mean()) * CROP_PX
+    assert motion_loss_px(short, labels, weights) == pytest.approx(wanted, rel=0.1)
+
+
 def test_a_missing_corpus_is_wrong_usage(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_info:
         parse(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "x")])
@@ -118,5 +134,6 @@ def test_rerendered_states_are_cut_by_person_and_video_frames_left_out(tmp_path)
     assert (len(known.crops), len(unseen.crops)) == (4, 2)
     both = joined(known, unseen)
     assert len(both.crops) == len(both.points) == len(both.turns) == len(both.corners) == 6
+    assert both.photos.tolist() == [0, 0, 2, 2, 4, 4]
     place = align(mean, both.points[0].double().numpy())  # the same face, wherever it was cut
     assert abs(place.turn - complex(both.turns[0])) < 1e-4
