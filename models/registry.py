@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from torch import nn
 
 from models.errors import CheckpointError, MissingWeightsError, UnknownSystemError
-from models.system import System
+from models.system import Described, System
 from models.weights import Weights, config_from, read_weights
 
 if TYPE_CHECKING:
@@ -33,6 +34,31 @@ def systems() -> tuple[str, ...]:
 def bundled(name: str) -> Path | None:
     """The weights of a published system that lie beside its code, if any do."""
     return next(iter(sorted((Path(__file__).parent / name / "weights").glob("*.safetensors"))), None)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a system says of itself; see `Described`."""
+
+    name: str
+    front_end: str
+    lookahead_ms: tuple[int, ...]
+    frame_px: int
+    controls: frozenset[str]
+
+
+def facts(name: str) -> Described:
+    """What a system with its bundled weights says of itself, sooner than it could draw.
+
+    Raises:
+        UnknownSystemError, MissingWeightsError, CheckpointError: As of `load_system`.
+    """
+    if name not in SIZES:
+        return load_system(name, backend="eager")  # which exports nothing
+    from models.visavis.renderer import DETAIL, FRAME_PX
+    from models.visavis.system import Visavis
+
+    return Facts(name, Visavis.front_end, Visavis.lookahead_ms, FRAME_PX * DETAIL[SIZES[name]], Visavis.controls)
 
 
 def load_system(
@@ -123,9 +149,9 @@ def _filled(networks: N, weights: Weights) -> N:
     return networks
 
 
+SIZES: "Final[dict[str, Size]]" = {"visavis": "small", "visavis-base": "base"}
 HOUSE: Final[dict[str, Callable[[Path | None, str, str], System]]] = {
-    "visavis": partial(_visavis, "small"),
-    "visavis-base": partial(_visavis, "base"),
+    name: partial(_visavis, size) for name, size in SIZES.items()
 }
 PUBLISHED: Final[dict[str, "Callable[[Weights, Plan], System]"]] = {
     "davs": _davs,

@@ -326,16 +326,16 @@ def _systems_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _systems(args: Arguments) -> int:
-    from models.registry import load_system, systems
+    from models.registry import facts, systems
     from stream.describe import describe
 
-    described = [describe(load_system(name)) for name in systems()]
+    described = [describe(facts(name)) for name in systems()]
     if args.json:
         _print_json({"systems": described})
         return 0
-    for facts in described:
-        lookaheads = ", ".join(str(ms) for ms in facts["lookahead_ms"])
-        print(f"{facts['name']}: {facts['frame_px']} px, look-ahead {lookaheads} ms, {len(facts['controls'])} controls")
+    for told in described:
+        lookaheads = ", ".join(str(ms) for ms in told["lookahead_ms"])
+        print(f"{told['name']}: {told['frame_px']} px, look-ahead {lookaheads} ms, {len(told['controls'])} controls")
     return 0
 
 

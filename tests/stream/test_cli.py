@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from models.registry import load_system
 from stream import cli, serve, train
 from stream.config import ServeConfig, TrainConfig, parse_ice_server
+from stream.describe import describe
 from stream.errors import AddressError
 from stream.types import IceServer
 
@@ -281,5 +283,6 @@ def test_the_real_server_serves_and_ends_with_0_when_told_to_stop(tmp_path):
 def test_systems_lists_both_sizes_of_the_house_model_as_json(capsys):
     assert cli.main(["systems", "--json"]) == 0
     systems = json.loads(capsys.readouterr().out)["systems"]
+    assert systems == [describe(load_system(system["name"], backend="eager")) for system in systems]
     assert [(system["name"], system["frame_px"]) for system in systems] == [("visavis", 256), ("visavis-base", 512)]
     assert all("jawOpen" in system["controls"] for system in systems)
