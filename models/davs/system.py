@@ -1,20 +1,18 @@
 """DAVS as a `System`: a photo to the decoder's share of it, sound to a word code, both to a frame. It has no pose."""
 
 from copy import deepcopy
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.blocks.framed import cut_face, placed, settle
 from models.blocks.rows import IdentityRows, checksum
 from models.davs.adapt import STEPS, adapt
 from models.davs.audio import AudioEncoder
-from models.davs.config import CEPSTRA, PUBLISHED, WINDOW_HOPS, DavsConfig
+from models.davs.config import CEPSTRA, WINDOW_HOPS, DavsConfig
 from models.davs.decoder import Decoder, Painted
 from models.davs.identity import IdentityEncoder
 from models.davs.networks import DavsNetworks
@@ -61,13 +59,6 @@ class Davs:
             self._silence = networks.audio(torch.zeros(1, 1, WINDOW_HOPS, CEPSTRA))
         hears = _Listener(networks.audio), (torch.zeros(1, WINDOW_HOPS, CEPSTRA),)
         self._hear, self._draw = ready(plan, self.name, hears, (self._speaker, _nobody(networks.config)))
-
-    @classmethod
-    def load(cls, path: Path, config: DavsConfig = PUBLISHED) -> "Davs":
-        """The system with weights that `DavsNetworks` has saved as safetensors."""
-        networks = DavsNetworks(config)
-        networks.load_state_dict(load_file(path))
-        return cls(networks)
 
     def enroll(
         self, photo: NDArray[np.uint8], framing: Framing = "head", *, speech: Tensor | None = None

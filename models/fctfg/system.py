@@ -1,23 +1,21 @@
 """FC-TFG as a `System`: the canonical latents and the driver's half of the motion mapping are computed at enrolment."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.blocks.framed import cut_face, placed, settle
+from models.blocks.framed import placed, settle
 from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
+from models.blocks.vox_crop import cut_vox_face
 from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES, Wav2LipAudio
 from models.engine import REFERENCE, Plan
 from models.engine.networks import ready
-from models.fctfg.config import PUBLISHED, FctfgConfig
 from models.fctfg.latents import FusionState
 from models.fctfg.networks import FctfgNetworks
 from models.framing import Framing
@@ -77,19 +75,9 @@ class Fctfg:
         draws = _Painter(networks.generator), (latents, *networks.generator.noise_rows(noise, 1))
         self._hear, self._draw = ready(plan, self.name, hears, draws)
 
-    @classmethod
-    def load(cls, path: Path, config: FctfgConfig = PUBLISHED, noise: NoisePolicy = "fixed") -> "Fctfg":
-        """The system with weights that `FctfgNetworks` has saved as safetensors."""
-        networks = FctfgNetworks(config)
-        networks.load_state_dict(load_file(path))
-        return cls(networks, noise)
-
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, cut it as VoxCeleb's are, encode it. See `System.enroll`."""
-        from models.blocks.vox_crop import template, three_points
-        from models.visavis.enrol import find_face  # dlib: only enrolment needs it
-
-        face, canvas = cut_face(photo, three_points(find_face(photo)), template(), self.frame_px, framing)
+        face, canvas = cut_vox_face(photo, self.frame_px, framing)
         return placed(self.bind(face), face, canvas)
 
     @torch.no_grad()

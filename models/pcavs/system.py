@@ -5,24 +5,22 @@ modulation is part of the identity, and a frame adds the share of mouth and pose
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.blocks.framed import cut_face, placed, settle
+from models.blocks.framed import placed, settle
 from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
+from models.blocks.vox_crop import cut_vox_face
 from models.engine import REFERENCE, Plan
 from models.engine.networks import ready
 from models.framing import Framing
 from models.pcavs.audio import MEL_BANDS, MEL_FRAMES, SyncEncoder
-from models.pcavs.config import PUBLISHED, PcavsConfig
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
@@ -77,19 +75,9 @@ class Pcavs:
         draws = painter, (start, torch.zeros(1, sum(painter.widths)), *networks.generator.noise_rows(noise, 1))
         self._hear, self._draw = ready(plan, self.name, hears, draws)
 
-    @classmethod
-    def load(cls, path: Path, config: PcavsConfig = PUBLISHED, noise: NoisePolicy = "fixed") -> "Pcavs":
-        """The system with weights that `PcavsNetworks` has saved as safetensors."""
-        networks = PcavsNetworks(config)
-        networks.load_state_dict(load_file(path))
-        return cls(networks, noise)
-
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, cut it as PC-AVS does, encode it. See `System.enroll`."""
-        from models.blocks.vox_crop import template, three_points
-        from models.visavis.enrol import find_face  # dlib: only enrolment needs it
-
-        face, canvas = cut_face(photo, three_points(find_face(photo)), template(), self.frame_px, framing)
+        face, canvas = cut_vox_face(photo, self.frame_px, framing)
         return placed(self.bind(face), face, canvas)
 
     @torch.no_grad()
