@@ -116,7 +116,7 @@ def measure_videos(
     Args:
         wanted: At least one.
         folder: Where `visavis corpus videos` or `visavis corpus spoken` wrote.
-        count: Look at no more clips.
+        count: Look at no more clips; they are taken evenly from all.
         expert: Judges synchrony.
         recogniser: dlib's `dlib_face_recognition_resnet_model_v1.dat`.
 
@@ -124,7 +124,8 @@ def measure_videos(
         The table; strips of one moment of some clips: photo, contenders, truth; clips that a system refused, and why.
 
     Raises:
-        NoClipsError: If the folder holds no held-out clips of 1.6 s or more, or every one was refused.
+        NoClipsError: If the folder holds no held-out clips of 1.6 s or more.
+        NoneDrawnError: If every one was refused.
     """
     clips = ClipSet(folder, held_out=True, frames=LEAST_FRAMES)
     describe = None if recogniser is None else Describer(recogniser)
@@ -133,7 +134,8 @@ def measure_videos(
     refused: list[tuple[str, str]] = []
     persons: set[str] = set()
     frames = 0
-    for number in tqdm(range(min(count, len(clips))), unit="clip", disable=not sys.stderr.isatty()):
+    chosen = np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int).tolist()
+    for number in tqdm(chosen, unit="clip", disable=not sys.stderr.isatty()):
         clip, name = clips[number], clips.clips[number].path.stem
         try:
             shown = _draw(wanted, clip)
