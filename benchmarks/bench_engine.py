@@ -19,10 +19,10 @@ from benchmarks.plan import Plan
 from benchmarks.suite import Part
 from kernels.i420 import rgb_to_i420
 from models.audio.log_mel import BANDS, HOPS_PER_FRAME
+from models.engine import BACKENDS, PRECISIONS, Backend, Precision, choose
 from models.errors import BackendError
 from models.rig import vector
 from models.system import AudioFeatures, ControlBatch, IdentityState
-from models.visavis.engine import BACKENDS, PRECISIONS, Backend, Precision, choose
 from models.visavis.ict import Shape, mean_shape
 from models.visavis.renderer import PHOTO_PX, Size
 from models.visavis.system import Visavis

@@ -17,8 +17,8 @@ from benchmarks.errors import NotHereError
 from benchmarks.harness import Device, Row, latency, latency_row, value_row
 from benchmarks.plan import Plan
 from benchmarks.suite import Part
+from models.engine import BACKENDS, choose
 from models.errors import BackendError
-from models.visavis.engine import BACKENDS, choose
 
 ROOT: Final = Path(__file__).parent.parent
 FRAMES: Final = 40

@@ -32,6 +32,12 @@ def _stages(plan: "Plan") -> list[Part]:
     return bench_stages.parts(plan)
 
 
+def _systems(plan: "Plan") -> list[Part]:
+    from benchmarks import bench_systems
+
+    return bench_systems.parts(plan)
+
+
 def _start(plan: "Plan") -> list[Part]:
     from benchmarks import bench_start
 
@@ -42,6 +48,7 @@ TORCH_SUITES: Final = (
     Suite("parity", _parity),
     Suite("kernels", _kernels),
     Suite("stages", _stages),
+    Suite("systems", _systems),
     Suite("engine", _engine),  # compiles whole systems, which may take all the time that the others leave
     Suite("start", _start),
 )

@@ -17,10 +17,12 @@ class Canvas:
     Attributes:
         rgb: The picture, [3, H, W], uint8, sRGB; H and W even.
         corner: Where in it the frame's upper left pixel lies (x, y), px, even; below 0 where the photo ends earlier.
+        place: What it shows of the photo (x0, y0, x1, y1), photo px; None if it was read from a file.
     """
 
     rgb: Tensor
     corner: tuple[int, int]
+    place: tuple[float, float, float, float] | None = None
 
     @property
     def bytes(self) -> int:

@@ -1,6 +1,8 @@
 """The systems that can draw a face, by name."""
 
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -8,10 +10,11 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from torch import nn
 
 from models.errors import CheckpointError, MissingWeightsError, UnknownSystemError
-from models.system import System
+from models.system import Described, System
 from models.weights import Weights, config_from, read_weights
 
 if TYPE_CHECKING:
+    from models.engine import Plan
     from models.visavis.renderer import Size
 
 DEFAULT: Final = "visavis"
@@ -19,6 +22,8 @@ UNPUBLISHED: Final = ("fctfg",)
 """Systems whose authors have released no weights to convert."""
 
 N = TypeVar("N", bound=nn.Module)
+
+logger = logging.getLogger(__name__)
 
 
 def systems() -> tuple[str, ...]:
@@ -31,6 +36,31 @@ def bundled(name: str) -> Path | None:
     return next(iter(sorted((Path(__file__).parent / name / "weights").glob("*.safetensors"))), None)
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a system says of itself; see `Described`."""
+
+    name: str
+    front_end: str
+    lookahead_ms: tuple[int, ...]
+    frame_px: int
+    controls: frozenset[str]
+
+
+def facts(name: str) -> Described:
+    """What a system with its bundled weights says of itself, sooner than it could draw.
+
+    Raises:
+        UnknownSystemError, MissingWeightsError, CheckpointError: As of `load_system`.
+    """
+    if name not in SIZES:
+        return load_system(name, backend="eager")  # which exports nothing
+    from models.visavis.renderer import DETAIL, FRAME_PX
+    from models.visavis.system import Visavis
+
+    return Facts(name, Visavis.front_end, Visavis.lookahead_ms, FRAME_PX * DETAIL[SIZES[name]], Visavis.controls)
+
+
 def load_system(
     name: str = DEFAULT, weights: Path | None = None, backend: str = "auto", precision: str = "auto"
 ) -> System:
@@ -40,9 +70,10 @@ def load_system(
         name: Of the system.
         weights: A file that `visavis train` or `visavis convert` wrote, for visavis a renderer's; the bundled weights
             if None.
-        backend: What draws, one of `models.visavis.engine.BACKENDS`, or "auto": what is fastest here. The published
-            systems are run by torch on the CPU, whatever this says.
-        precision: One of `models.visavis.engine.PRECISIONS`, or "auto": what the device is fast in; likewise.
+        backend: What draws, one of `models.engine.BACKENDS`, or "auto": what is fastest here. The published systems
+            know "eager" and "openvino", on the CPU.
+        precision: What the painter is computed in, one of `models.engine.PRECISIONS`, or "auto": what the device is
+            fast in; for a published system fp32.
 
     Raises:
         UnknownSystemError: If nobody knows the name.
@@ -57,7 +88,11 @@ def load_system(
     path = weights or bundled(name)
     if path is None:
         raise MissingWeightsError(name, published=name not in UNPUBLISHED)
-    return PUBLISHED[name](read_weights(path, name))
+    from models.engine import choose_published
+
+    plan = choose_published(backend, precision)
+    logger.info("engine: %s", plan)
+    return PUBLISHED[name](read_weights(path, name), plan)
 
 
 def _visavis(size: "Size", path: Path | None, backend: str, precision: str) -> System:
@@ -67,31 +102,33 @@ def _visavis(size: "Size", path: Path | None, backend: str, precision: str) -> S
     return cast("System", Visavis.load(backend, size, path, precision=precision))
 
 
-def _davs(weights: Weights) -> System:
+def _davs(weights: Weights, plan: "Plan") -> System:
     from models.davs.config import DavsConfig
     from models.davs.networks import DavsNetworks
     from models.davs.system import Davs
 
-    return cast("System", Davs(_filled(DavsNetworks(config_from(DavsConfig, weights.config)), weights)))
+    return cast("System", Davs(_filled(DavsNetworks(config_from(DavsConfig, weights.config)), weights), plan))
 
 
-def _pcavs(weights: Weights) -> System:
+def _pcavs(weights: Weights, plan: "Plan") -> System:
     from models.pcavs.config import PcavsConfig
     from models.pcavs.networks import PcavsNetworks
     from models.pcavs.system import Pcavs
 
-    return cast("System", Pcavs(_filled(PcavsNetworks(config_from(PcavsConfig, weights.config)), weights)))
+    networks = _filled(PcavsNetworks(config_from(PcavsConfig, weights.config)), weights)
+    return cast("System", Pcavs(networks, plan=plan))
 
 
-def _fctfg(weights: Weights) -> System:
+def _fctfg(weights: Weights, plan: "Plan") -> System:
     from models.fctfg.config import FctfgConfig
     from models.fctfg.networks import FctfgNetworks
     from models.fctfg.system import Fctfg
 
-    return cast("System", Fctfg(_filled(FctfgNetworks(config_from(FctfgConfig, weights.config)), weights)))
+    networks = _filled(FctfgNetworks(config_from(FctfgConfig, weights.config)), weights)
+    return cast("System", Fctfg(networks, plan=plan))
 
 
-def _tavce(weights: Weights) -> System:
+def _tavce(weights: Weights, plan: "Plan") -> System:
     from models.tavce.config import TavceConfig
     from models.tavce.networks import TavceNetworks
     from models.tavce.rig_reader import read_coefficients
@@ -101,7 +138,7 @@ def _tavce(weights: Weights) -> System:
         got = "published TAVCE weights, whose coefficients only SadTalker's 3-D face network reads off a photo"
         raise CheckpointError(got, "weights that `visavis train --system tavce` wrote, which read them by the rig")
     networks = _filled(TavceNetworks(config_from(TavceConfig, weights.config)), weights)
-    return cast("System", Tavce(networks, read_coefficients))
+    return cast("System", Tavce(networks, read_coefficients, plan))
 
 
 def _filled(networks: N, weights: Weights) -> N:
@@ -112,11 +149,11 @@ def _filled(networks: N, weights: Weights) -> N:
     return networks
 
 
+SIZES: "Final[dict[str, Size]]" = {"visavis": "small", "visavis-base": "base"}
 HOUSE: Final[dict[str, Callable[[Path | None, str, str], System]]] = {
-    "visavis": partial(_visavis, "small"),
-    "visavis-base": partial(_visavis, "base"),
+    name: partial(_visavis, size) for name, size in SIZES.items()
 }
-PUBLISHED: Final[dict[str, Callable[[Weights], System]]] = {
+PUBLISHED: Final[dict[str, "Callable[[Weights, Plan], System]"]] = {
     "davs": _davs,
     "pcavs": _pcavs,
     "fctfg": _fctfg,

@@ -85,7 +85,7 @@ class AudioFeatures:
             the four 10 ms hops that end at media time `40 * f + lookahead_ms`. For the front ends of the published
             systems the whole window of the frame: [B, 20, 12] for `mfcc12`, [B, 20, 80] for `lws_mel80`, [B, 16, 80]
             for `wav2lip_mel80`, [B, 1024, 128] for `kaldi_fbank128`.
-        lookahead_ms: How far the newest hop lies ahead of the frame, [B], float32, 0 to 200.
+        lookahead_ms: How far the newest hop lies ahead of the frame, [B], float32, one of the system's.
     """
 
     values: Tensor
@@ -114,17 +114,12 @@ class StreamState(Protocol):
         ...
 
 
-class System(Protocol):
-    """Draws a face from cached identity features and a voice, one frame at a time."""
+class Described(Protocol):
+    """What a system says of itself before anybody is enrolled."""
 
     @property
     def name(self) -> str:
         """Short name, as in `--system`."""
-        ...
-
-    @property
-    def identity_version(self) -> int:
-        """Version of what `enroll` returns; goes up whenever features computed earlier no longer fit (new weights)."""
         ...
 
     @property
@@ -145,6 +140,15 @@ class System(Protocol):
     @property
     def controls(self) -> frozenset[str]:
         """The rig controls that the system obeys; it ignores the others."""
+        ...
+
+
+class System(Described, Protocol):
+    """Draws a face from cached identity features and a voice, one frame at a time."""
+
+    @property
+    def identity_version(self) -> int:
+        """Version of what `enroll` returns; goes up whenever features computed earlier no longer fit (new weights)."""
         ...
 
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:

@@ -17,11 +17,11 @@ from models.registry import load_system, systems
 from models.system import System
 from stream import http_errors, metrics
 from stream.body_limit import BodyLimit
-from stream.config import MAX_LOOKAHEAD_MS, ServeConfig
+from stream.config import ServeConfig
 from stream.describe import describe
 from stream.identities import Identity, IdentityStore
 from stream.service import Service
-from stream.types import SessionOptions
+from stream.types import MAX_LOOKAHEAD_MS, SessionOptions
 
 MAX_PHOTO_BYTES: Final = 10_000_000
 MULTIPART_BYTES: Final = 16_384  # room for boundaries, headers and the name around a photo

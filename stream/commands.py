@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 from models.emotion import EMOTIONS, NEUTRAL
 from models.framing import FRAMINGS
 from stream.config import (
-    MAX_LOOKAHEAD_MS,
     DoctorConfig,
     EnrollConfig,
     RenderConfig,
@@ -20,6 +19,7 @@ from stream.config import (
     parse_emotion,
     parse_ice_server,
 )
+from stream.types import MAX_LOOKAHEAD_MS
 
 EXIT_FAILED: Final = 1
 _MARKS: Final = {"ok": "ok     ", "warning": "warning", "failed": "FAILED "}
@@ -152,8 +152,8 @@ def _lookahead_option(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=40,
         metavar="MS",
-        help=f"how much of the voice's future a frame may hear, 0 to {MAX_LOOKAHEAD_MS}: more gives better lips and "
-        "more delay (default: 40)",
+        help=f"how much of the voice's future a frame may hear, 0 to {MAX_LOOKAHEAD_MS}, of which the nearest that the "
+        "system offers is taken: more gives better lips and more delay (default: 40)",
     )
 
 
@@ -326,16 +326,16 @@ def _systems_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _systems(args: Arguments) -> int:
-    from models.registry import load_system, systems
+    from models.registry import facts, systems
     from stream.describe import describe
 
-    described = [describe(load_system(name)) for name in systems()]
+    described = [describe(facts(name)) for name in systems()]
     if args.json:
         _print_json({"systems": described})
         return 0
-    for facts in described:
-        lookaheads = ", ".join(str(ms) for ms in facts["lookahead_ms"])
-        print(f"{facts['name']}: {facts['frame_px']} px, look-ahead {lookaheads} ms, {len(facts['controls'])} controls")
+    for told in described:
+        lookaheads = ", ".join(str(ms) for ms in told["lookahead_ms"])
+        print(f"{told['name']}: {told['frame_px']} px, look-ahead {lookaheads} ms, {len(told['controls'])} controls")
     return 0
 
 
@@ -360,7 +360,7 @@ def _capacity(args: Arguments) -> int:
     from stream.config import PHOTO_SUFFIXES
     from stream.identities import DEMO_DIR, enroll_file
 
-    system = load_system(args.system)
+    system = load_system(args.system, args.weights)
     photos = sorted(path for path in DEMO_DIR.glob("*") if path.suffix in PHOTO_SUFFIXES)
     identities = [enroll_file(system, path) for path in photos]
     with tqdm(unit="step", disable=args.json) as bar:

@@ -12,9 +12,8 @@ from typing import Final, Literal
 
 from models.emotion import EMOTIONS, NEUTRAL
 from models.framing import Framing
-from stream.types import IceServer
+from stream.types import MAX_LOOKAHEAD_MS, IceServer
 
-MAX_LOOKAHEAD_MS: Final = 200
 PUBLISHED_FILES: Final = {
     "davs": "the file 101_DAVS_checkpoint.pth.tar",
     "pcavs": "the folder checkpoints/demo with latest_net_G.pth, _V, _A_sync and _E",
@@ -93,11 +92,12 @@ class ServeConfig:
         host: Address to listen on. Browsers open the microphone only on localhost or over HTTPS.
         port: TCP port; 0 takes a free one.
         system: Name of the system that draws the faces (`visavis systems` lists them).
-        backend: What runs it, or "auto"; see `models.visavis.engine`.
+        backend: What runs it, or "auto"; see `models.engine`.
         precision: What its painter is computed in, or "auto".
         weights: Its weights; None takes the bundled ones.
         framing: What the pictures show: the head, or the photo around it too.
-        lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 200.
+        lookahead_ms: How much of the voice's future a frame may hear, where a session does not choose, 0 to 1000; the
+            nearest that the system offers is taken.
         max_sessions: Callers at the same time; more are answered 503 with Retry-After. None: as many as this
             machine is measured to draw in time.
         idle_timeout_s: A session without a packet for this long is closed.
@@ -158,7 +158,7 @@ class RenderConfig:
         precision: As for `serve`.
         weights: Its weights; None takes the bundled ones.
         framing: What the film shows; None takes the head of a portrait, and features as they were enrolled.
-        lookahead_ms: As in a session, 0 to 200.
+        lookahead_ms: As in a session, 0 to 1000.
         idle: Whether blinks and micro-motion go on.
         seed: Of the idle life.
         emotion: Name and intensity, 0 to 1, of how the face feels.

@@ -2,11 +2,11 @@
 
 from typing import TypedDict
 
-from models.system import System
+from models.system import Described
 
 
 class SystemFacts(TypedDict):
-    """What a system needs and what it can obey; see `models.system.System`."""
+    """What a system needs and what it can obey; see `models.system.Described`."""
 
     name: str
     front_end: str
@@ -15,8 +15,8 @@ class SystemFacts(TypedDict):
     controls: list[str]
 
 
-def describe(system: System) -> SystemFacts:
-    """The facts of a loaded system, ready for JSON."""
+def describe(system: Described) -> SystemFacts:
+    """The facts of a system, ready for JSON."""
     return {
         "name": system.name,
         "front_end": system.front_end,

@@ -111,7 +111,7 @@ def check_openvino() -> Check:
 def check_engine() -> Check:
     """What `--backend auto` takes here, and why."""
     try:
-        from models.visavis.engine import choose
+        from models.engine import choose
 
         return Check("engine", "ok", str(choose()))
     except (ImportError, OSError) as error:

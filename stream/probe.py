@@ -19,6 +19,7 @@ import numpy as np
 from stream.probe_browser import ProbeError, chromium, page_script
 from stream.probe_report import Percentiles, Recording, Report, report
 from stream.probe_sound import syllable_clips, wav_clip
+from stream.types import MAX_LOOKAHEAD_MS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -37,7 +38,7 @@ class ProbeConfig:
         url: Of the page.
         seconds: How long to measure, after the connection has settled.
         identity: Whose face; None takes the page's first.
-        lookahead_ms: 0 to 200.
+        lookahead_ms: 0 to 1000.
         wav: What to say instead of made-up syllables.
         idle: Whether blinks and micro-motion go on (they are off so that only speech moves the picture).
         seed: Of the syllables and the gaps between them.
@@ -58,8 +59,8 @@ class ProbeConfig:
             raise ValueError(f"--url must begin with http:// or https://, got {self.url!r}")
         if not 5 <= self.seconds <= 86_400:
             raise ValueError(f"--seconds must be 5 to 86400, got {self.seconds}")
-        if not 0 <= self.lookahead_ms <= 200:
-            raise ValueError(f"--lookahead-ms must be 0 to 200, got {self.lookahead_ms}")
+        if not 0 <= self.lookahead_ms <= MAX_LOOKAHEAD_MS:
+            raise ValueError(f"--lookahead-ms must be 0 to {MAX_LOOKAHEAD_MS}, got {self.lookahead_ms}")
 
     @property
     def page_url(self) -> str:
@@ -78,7 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=default.seconds, help="how long to measure (%(default)g)")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON; - writes it to standard output")
     parser.add_argument("--identity", help="id of the face to draw (default: the page's first)")
-    parser.add_argument("--lookahead-ms", type=int, default=default.lookahead_ms, help="0 to 200 (%(default)s)")
+    parser.add_argument(
+        "--lookahead-ms", type=int, default=default.lookahead_ms, help=f"0 to {MAX_LOOKAHEAD_MS} (%(default)s)"
+    )
     parser.add_argument("--wav", type=Path, help="say this 16-bit WAV instead of made-up syllables")
     parser.add_argument("--idle", action="store_true", help="leave blinks and micro-motion on")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the syllables and pauses (%(default)s)")

@@ -6,6 +6,9 @@ from typing import Final, Literal
 
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
+MAX_LOOKAHEAD_MS: Final = 1000
+"""More than any system offers."""
+
 STAGES: Final = ("receive", "queue", "features", "render", "convert", "encode", "hold", "send", "total")
 """The stages of one frame, in order, as `stats`, `snapshot` and `/metrics` name them; `total` is first to last."""
 
@@ -27,7 +30,7 @@ class SessionOptions:
     """What a client may choose when it opens a session.
 
     Attributes:
-        lookahead_ms: Wanted look-ahead, 0 to 200; the session takes the nearest that the system was trained for.
+        lookahead_ms: Wanted look-ahead, 0 to 1000; the session takes the nearest that the system offers.
         idle: Blinks and micro-motion.
         voice: Send the caller's voice back in sync with the face.
         seed: Of the idle life.
@@ -39,8 +42,8 @@ class SessionOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.lookahead_ms <= 200:
-            raise ValueError(f"lookahead_ms must be 0 to 200, got {self.lookahead_ms}")
+        if not 0 <= self.lookahead_ms <= MAX_LOOKAHEAD_MS:
+            raise ValueError(f"lookahead_ms must be 0 to {MAX_LOOKAHEAD_MS}, got {self.lookahead_ms}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "photos", nargs="*", type=Path, metavar="PHOTO", help="portraits or folders of them (default: the demo faces)"
     )
-    parser.add_argument("--system", default="visavis", help="what draws the face; see `visavis systems`")
+    parser.add_argument(
+        "--system",
+        action="append",
+        metavar="NAME",
+        help="what draws the face (visavis); see `visavis systems`; with --videos repeated for each system, "
+        "or equiav and equiav-plain, which are scored on sounds and mouths that belong together",
+    )
+    parser.add_argument(
+        "--weights",
+        action="append",
+        metavar="FILE",
+        help="its weights, as `visavis train` or `visavis convert` wrote them, repeated for each --system; -: bundled",
+    )
+    parser.add_argument("--backend", choices=("auto", "eager", "openvino"), default="auto", help="what draws (auto)")
+    parser.add_argument(
+        "--videos",
+        type=Path,
+        metavar="DIR",
+        help="instead of photos: compare the systems on held-out clips of `visavis corpus videos` or `spoken`",
+    )
     parser.add_argument(
         "--clips",
         type=Path,
@@ -21,9 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what it says: sounds, or .npz of speech_corpus",
     )
-    parser.add_argument("--clip-count", type=int, default=8, metavar="N", help="clips taken of each .npz (8)")
     parser.add_argument(
-        "--lookahead-ms", type=int, nargs="+", default=[0, 40, 80, 120, 200], metavar="MS", help="(0 40 80 120 200)"
+        "--clip-count", type=int, default=8, metavar="N", help="clips taken of each .npz, or of --videos (8)"
+    )
+    parser.add_argument(
+        "--lookahead-ms",
+        type=int,
+        nargs="+",
+        metavar="MS",
+        help="look-aheads to try (0 40 80 120 200; for --videos 80); each system takes the nearest that it offers",
     )
     parser.add_argument("--recogniser", type=Path, metavar="FILE", help="dlib's face recognition net, for likeness")
     parser.add_argument(

@@ -17,15 +17,19 @@ from benchmarks.faces import IDENTITIES_DIR
 from benchmarks.machine import environment
 from benchmarks.quality.controls import OPEN, Puppet, command, measure_controls
 from benchmarks.quality.likeness import PhotoView, measure_likeness
+from benchmarks.quality.matching import SYSTEMS as MATCHERS
+from benchmarks.quality.matching import matching_chapter, measure_matching
 from benchmarks.quality.meter import FaceMeter, Picture
 from benchmarks.quality.page import Chapter, page
-from benchmarks.quality.report import FaceReport, face_chapter, overview, truth_chapter
+from benchmarks.quality.report import FaceReport, face_chapter, overview, truth_chapter, videos_chapter
 from benchmarks.quality.speech import film, load_clips, measure_silence, measure_speech
 from benchmarks.quality.teeth import measure_swim
 from benchmarks.quality.truth import NoPairsError, measure_truth
-from models.errors import ModelError
-from models.registry import load_system
+from benchmarks.quality.videos import NoneDrawnError, contenders, measure_videos
+from models.errors import CheckpointError, ModelError
+from models.registry import DEFAULT, bundled, load_system
 from models.system import IdentityState, System
+from models.training.clips import NoClipsError
 from models.training.speech_clips import Clip
 from models.training.sync_expert import SyncExpert
 from models.visavis.enrol import load_photo
@@ -35,6 +39,7 @@ from stream.errors import SoundError
 
 SCHEMA: Final = 2
 TURNED_DEG: Final = 10.0
+LOOKAHEADS_MS: Final = (0, 40, 80, 120, 200)
 SHOWN_MS: Final = 80
 SHOWN_FRAMES: Final = 6
 _POSES: Final = (("blink", 1.0), ("gazeYaw", 15.0), ("headPitch", 10.0), ("headYaw", -10.0), ("headYaw", 10.0))
@@ -43,12 +48,23 @@ _POSES: Final = (("blink", 1.0), ("gazeYaw", 15.0), ("headPitch", 10.0), ("headY
 def evaluate(args: argparse.Namespace) -> int:
     """Measure, print, write; returns the exit code of `visavis eval`."""
     paths = _photos(args.photos or [IDENTITIES_DIR])
-    files = [*paths, *args.clips, args.recogniser, args.squeezenet, args.sync_expert]
+    names = args.system or [DEFAULT]
+    weights = [None if file == "-" else Path(file) for file in args.weights or ["-"] * len(names)]
+    files = [*paths, *args.clips, *weights, args.recogniser, args.squeezenet, args.sync_expert]
     missing = [str(p) for p in files if p is not None and not p.is_file()]
     if missing or not paths:
         return _wrong(f"got {', '.join(missing) or 'no photo'}, want files that exist")
+    if len(weights) != len(names):
+        return _wrong(f"got {len(weights)} --weights for {len(names)} systems, want one for each, - for the bundled")
+    if set(names) <= set(MATCHERS):
+        return _match(list(zip(names, weights, strict=True)), args)
+    if args.videos is None and len(names) > 1:
+        return _wrong(f"got {len(names)} systems, want one, or --videos to compare them on")
     torch.set_num_threads(1)
-    system = load_system(args.system)
+    systems = [load_system(*pair, args.backend) for pair in zip(names, weights, strict=True)]
+    if args.videos is not None:
+        return _compare(systems, args)
+    (system,) = systems
     if args.pairs and not isinstance(system, Visavis):
         return _wrong(f"got --pairs with --system {system.name}, want visavis: the pairs are made with its rig")
     try:
@@ -71,6 +87,41 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.json != "-":
         _print(chapters, refused)
     return 0 if reports else 1
+
+
+def _compare(systems: list[System], args: argparse.Namespace) -> int:
+    """One table of all systems."""
+    wanted = contenders(systems, args.lookahead_ms or [SHOWN_MS])
+    expert = SyncExpert.load(args.sync_expert)
+    try:
+        report, strips, refused = measure_videos(wanted, args.videos, args.clip_count, expert, args.recogniser)
+    except (NoClipsError, NoneDrawnError) as error:
+        return _wrong(str(error))
+    chapters = [videos_chapter(report, strips)]
+    whole = {"schema": SCHEMA, "environment": environment(), "refused": dict(refused), "videos": asdict(report)}
+    _write(args, whole, page("Systems on the same clips", chapters, refused))
+    if args.json != "-":
+        _print(chapters, refused)
+    return 0
+
+
+def _match(weights: list[tuple[str, Path | None]], args: argparse.Namespace) -> int:
+    """One table of EquiAV's weights."""
+    files = [(name, path or bundled(name)) for name, path in weights]
+    known = [(name, path) for name, path in files if path is not None]
+    if args.videos is None or len(known) < len(files):
+        return _wrong("got EquiAV, which draws nothing, want --videos to score it on, and --weights of what is trained")
+    torch.set_num_threads(1)
+    try:
+        scores = measure_matching(known, args.videos, args.clip_count)
+    except (NoClipsError, CheckpointError) as error:
+        return _wrong(str(error))
+    chapters = [matching_chapter(scores)]
+    told = {name: asdict(found) for name, found in scores.items()}
+    _write(args, {"schema": SCHEMA, "environment": environment(), "equiav": told}, page("EquiAV", chapters, []))
+    if args.json != "-":
+        _print(chapters, [])
+    return 0
 
 
 def _wrong(text: str) -> int:
@@ -129,7 +180,8 @@ def _measure(
     silence = measure_silence(system, identity, meter)
     likeness = measure_likeness(view, rest, [*poses[-2:], *said], meter, args.recogniser)
     say("speech")
-    speech = [measure_speech(system, identity, meter, clips, ms, expert) for ms in args.lookahead_ms if clips]
+    dial = args.lookahead_ms or LOOKAHEADS_MS
+    speech = [measure_speech(system, identity, meter, clips, ms, expert) for ms in dial if clips]
     framed, _ = view.framed(meter.rest.points_px[0], rest.shape[0])
     report = FaceReport(path.name, enrolled_s, controls, silence, likeness, swim, speech)
     return report, [[framed, *said], [rest, *poses]]

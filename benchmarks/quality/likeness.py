@@ -76,19 +76,23 @@ def measure_likeness(
     sharpness = _sharpness(rest, at_rest) / _sharpness(*view.framed(at_rest, rest.shape[0]))
     distance = None
     if recogniser is not None:
-        describe = _Describer(recogniser)
+        describe = Describer(recogniser)
         own = describe(view.photo, view.points_px)
         seen = zip(moved, meter.look(moved).points_px, strict=True)
         distance = round(float(np.mean([np.linalg.norm(describe(*picture) - own) for picture in seen])), 3)
     return LikenessReport(round(float(sharpness), 3), distance)
 
 
-class _Describer:
+class Describer:
+    """Dlib's face recognition: a face to 128 numbers, the nearer the liker."""
+
     def __init__(self, recogniser: Path) -> None:
+        """`recogniser` is dlib's `dlib_face_recognition_resnet_model_v1.dat`."""
         self._dlib: Any = import_module("dlib")  # its stubs leave the recogniser out
         self._net: Any = self._dlib.face_recognition_model_v1(str(recogniser))
 
     def __call__(self, picture: Picture, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The numbers [128] of the face at mesh points [478, 2] of a picture."""
         marks = points_px[list(MEDIAPIPE_68)]
         low, high = marks.min(axis=0).astype(int), marks.max(axis=0).astype(int)
         box = self._dlib.rectangle(int(low[0]), int(low[1]), int(high[0]), int(high[1]))

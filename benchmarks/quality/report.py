@@ -12,6 +12,7 @@ from benchmarks.quality.meter import Picture
 from benchmarks.quality.page import Chapter, Curve, Line, Table
 from benchmarks.quality.speech import SilenceReport, SpeechReport
 from benchmarks.quality.truth import TruthReport
+from benchmarks.quality.videos import VideoReport
 
 MOST_HEAD_DEG: Final = 2.0
 MOST_GAZE_DEG: Final = 5.0
@@ -64,6 +65,17 @@ def truth_chapter(report: TruthReport, strips: Sequence[Sequence[Picture]]) -> C
     heads = ("against re-rendered truth", "SSIM", "PSNR, dB", "LMD, % of eye distance", "feature distance")
     title = f"Truth: {report.pairs} states of {report.persons} held-out persons, {report.frame_px} px"
     return Chapter(f"{title} (photo, landmark warp, model, truth)", tables=[Table(heads, rows)], strips=strips)
+
+
+def videos_chapter(report: VideoReport, strips: Sequence[Sequence[Picture]]) -> Chapter:
+    """The table of systems, photo and truth on the same clips."""
+    heads = (
+        *("drawn by", "SSIM", "PSNR, dB", "CPBD", "LMD lips, % of eyes", "off by, frames", "in sync, share"),
+        *("sync confidence", "distance to photo", "lip gap in silence"),
+    )
+    rows = [(name, *asdict(score).values()) for name, score in report.scores.items()]
+    title = f"{report.clips} clips of {report.persons} held-out persons, {report.seconds:g} s"
+    return Chapter(f"{title} ({', '.join(report.scores)})", tables=[Table(heads, rows)], strips=strips)
 
 
 def curves(reports: Sequence[FaceReport]) -> list[Curve]:

@@ -85,13 +85,13 @@ def load_clips(path: Path) -> list[Clip]:
 
 
 def film(system: System, identity: IdentityState, clip: Clip, lookahead_ms: int) -> list[Picture]:
-    """All pictures of a clip without idle life: picture f shows media time 40 f ms."""
+    """All pictures of a clip without idle life: picture f shows media time 40 f ms, whatever the look-ahead."""
     drive = Drive(system, identity, lookahead_ms=lookahead_ms, idle=False)
     sound = samples(clip)
     wanted = len(sound) * FPS // SAMPLE_RATE_HZ
     ahead = np.zeros(SAMPLE_RATE_HZ, np.float32)
     due = drive.push(np.concatenate([sound, ahead]))[:wanted]
-    return [to_pixels(drive.draw(frame)) for frame in due]
+    return [to_pixels(drive.draw(frame), identity.canvas) for frame in due]
 
 
 def samples(clip: Clip) -> NDArray[np.float32]:

@@ -71,12 +71,14 @@ class Plan:
         """Numbers of the rows that a frame gets, oldest first, [frame_rows]; negative ones lie before the stream.
 
         The published window if the sound up to `40 * frame + lookahead_ms` completes it; else the window moves back
-        until it does. (`wav2lip_mel80` at 133 ms moves frames 0 and 1 of a stream by one row: the published start
-        rounds towards zero, which there means forward.)
+        until it does. A look-ahead that is longer by whole frames gives the window of as many frames later.
+        (`wav2lip_mel80` at 133 ms moves frames 0 and 1 of a stream by one row: the published start rounds towards
+        zero, which there means forward.)
         """
         last = self.complete_rows(max(0, FRAME_SAMPLES * frame + SAMPLES_PER_MS * lookahead_ms)) - 1
         if self.frames_back is not None:
-            first = math.trunc(FRAME_SAMPLES * (frame - self.frames_back) / self.hop_samples)
+            later = max(0, math.floor((lookahead_ms - self.lookahead_ms) / FRAME_MS))
+            first = math.trunc(FRAME_SAMPLES * (frame + later - self.frames_back) / self.hop_samples)
             last = min(last, first + self.frame_rows - 1)
         numbers = np.arange(last - self.frame_rows + 1, last + 1)
         return np.maximum(numbers, 0) if self.repeats_first and last >= 0 else numbers

@@ -296,6 +296,10 @@ class ModulatedGenerator(nn.Module):
             return list(stored)
         return [torch.randn((batch, 1, *n.shape[2:]), generator=random, dtype=n.dtype, device=n.device) for n in stored]
 
+    def noise_rows(self, policy: NoisePolicy, batch: int) -> list[Tensor]:
+        """`draw_noise` with a row for each picture, [batch, 1, H, W]; empty for "off"."""
+        return [n.expand(batch, -1, -1, -1) for n in self.draw_noise(policy, batch) if n is not None]
+
     def start(self, batch: int) -> Tensor:
         """The learned start map for each row, [batch, widths[0], start_px, start_px]."""
         assert self.input is not None, "this generator is given its start map"
@@ -307,11 +311,12 @@ class ModulatedGenerator(nn.Module):
         Args:
             start: Start map, [B, widths[0], start_px, start_px].
             scales: Answer of `modulate`.
-            noise: Answer of `draw_noise`.
+            noise: Answer of `draw_noise` or `noise_rows`.
 
         Returns:
             Picture, [B, 3, frame_px, frame_px], RGB, -1 to 1 (about, without tanh).
         """
+        noise = noise or [None] * (self.config.latents - 1)
         # on a CPU, transposed convolutions run twice as fast with the channels last
         x = self.conv1(start.contiguous(memory_format=torch.channels_last), scales[0], noise[0])
         picture = self.to_rgb1(x, scales[1], None)

@@ -4,7 +4,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from models.blocks.framed import cut_face
+from models.canvas import Canvas
+from models.framing import Framing
 from models.visavis.fit import MEDIAPIPE_68
 
 _CANVAS: Final = np.array([[87.0, 59.0], [137.0, 59.0], [112.0, 120.0]])
@@ -12,6 +16,17 @@ _CANVAS: Final = np.array([[87.0, 59.0], [137.0, 59.0], [112.0, 120.0]])
 _CORNER: Final = np.array([16.0, 0.0])
 _SIDE: Final = 192.0
 _PARTS: Final = (slice(36, 42), slice(42, 48), slice(60, 68))
+
+
+def cut_vox_face(photo: NDArray[np.uint8], frame_px: int, framing: Framing) -> tuple[Tensor, Canvas | None]:
+    """Find the face of a photo [H, W, 3] and cut it so; see `cut_face`.
+
+    Raises:
+        PhotoError: If there is none that can be used.
+    """
+    from models.visavis.enrol import find_face  # dlib: only enrolment needs it
+
+    return cut_face(photo, three_points(find_face(photo)), template(), frame_px, framing)
 
 
 def three_points(mesh: NDArray[np.float64]) -> NDArray[np.float64]:

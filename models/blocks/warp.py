@@ -33,4 +33,20 @@ def warp(source: Tensor, grid: Tensor, *, align_corners: bool) -> Tensor:
     Returns:
         [B, C, *T].
     """
+    # networks are traced for OpenVINO, which samples planes only
+    if source.dim() == 5 and torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage] - torch documents it
+        return warp_planes(source, grid, align_corners=align_corners)
     return F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=align_corners)
+
+
+def warp_planes(source: Tensor, grid: Tensor, *, align_corners: bool) -> Tensor:
+    """`warp` of volumes [B, C, D, H, W] plane by plane: each weighs in as its distance along z says. Exact."""
+    depth = source.shape[2]
+    places = grid[..., :2].flatten(1, -3)
+    z = (grid[..., 2] + 1) / 2 * (depth - 1) if align_corners else ((grid[..., 2] + 1) * depth - 1) / 2
+    out = torch.zeros_like(z[:, None])
+    for plane in range(depth):
+        there = F.grid_sample(source[:, :, plane], places, "bilinear", "zeros", align_corners)
+        share = (1 - (z - plane).abs()).clamp(min=0)
+        out = out + there.unflatten(2, grid.shape[1:-2]) * share[:, None]
+    return out

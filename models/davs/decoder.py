@@ -70,9 +70,9 @@ class Decoder(nn.Module):
         for number, (width, count) in enumerate(config.rounds):
             inputs = widths[max(number - 1, 0)] + (config.stages[1][-1] if number == self._join else 0)
             self.rounds.append(Round(inputs, width, count))
-        self.last1 = nn.ConvTranspose2d(widths[-1], config.last, 3, padding=1)
+        self.last1: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(widths[-1], config.last, 3, padding=1)
         self.last1_norm: nn.Module = nn.BatchNorm2d(config.last)
-        self.last2 = nn.ConvTranspose2d(config.last, 3, 3, padding=1)
+        self.last2: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(config.last, 3, 3, padding=1)
 
     def forward(self, person: Person, words: Tensor) -> Tensor:
         """Faces [B, 3, S, S], 0 (black) to 1 (white), of persons that say the words [B, code]."""
@@ -99,8 +99,13 @@ class Decoder(nn.Module):
         return (torch.tanh(x) + 1) / 2
 
     def fuse(self) -> "Decoder":
-        """Fold every normalisation into the convolution before it, in place: the same faces, for `eval` only."""
-        self.seed, self.last1 = _fused(self.seed, self.seed_norm), _fused(self.last1, self.last1_norm)
+        """Fold every normalisation into the convolution before it, in place: the same faces, for `eval` only.
+
+        Transposed convolutions of stride 1 become plain ones, which are faster.
+        """
+        self.seed = _fused(self.seed, self.seed_norm)
+        assert isinstance(self.last1, nn.ConvTranspose2d), "fused before"
+        self.last1, self.last2 = _plain(_fused(self.last1, self.last1_norm)), _plain(self.last2)
         self.seed_norm, self.last1_norm = nn.Identity(), nn.Identity()
         for layer in self.rounds:
             assert isinstance(layer, Round)
@@ -118,3 +123,12 @@ class Decoder(nn.Module):
 def _fused(conv: _Conv, norm: nn.Module) -> _Conv:
     assert isinstance(norm, nn.BatchNorm2d), "fused before"
     return fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))
+
+
+def _plain(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Conv2d:
+    """The convolution that does what a transposed one of stride 1 and kernel 3, padded by 1, does."""
+    assert isinstance(conv, nn.ConvTranspose2d), "fused before"
+    plain = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1)
+    plain.weight = nn.Parameter(conv.weight.transpose(0, 1).flip(2, 3).contiguous(), conv.weight.requires_grad)
+    plain.bias = conv.bias
+    return plain

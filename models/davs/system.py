@@ -1,28 +1,29 @@
 """DAVS as a `System`: a photo to the decoder's share of it, sound to a word code, both to a frame. It has no pose."""
 
 from copy import deepcopy
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.blocks.framed import cut_face, placed, settle
 from models.blocks.rows import IdentityRows, checksum
 from models.davs.adapt import STEPS, adapt
-from models.davs.config import CEPSTRA, PUBLISHED, WINDOW_HOPS, DavsConfig
+from models.davs.audio import AudioEncoder
+from models.davs.config import CEPSTRA, WINDOW_HOPS, DavsConfig
 from models.davs.decoder import Decoder, Painted
 from models.davs.identity import IdentityEncoder
 from models.davs.networks import DavsNetworks
+from models.engine import REFERENCE, Plan
+from models.engine.networks import ready
 from models.framing import Framing
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
 GAIN: Final = 1.5
 """What the published test multiplies a word code from sound by; one from lips takes 0.8."""
-IDENTITY_FORMAT: Final = 1
+IDENTITY_FORMAT: Final = 2
 
 _TEMPLATE: Final = np.array([[140.0, 224.0], [220.0, 224.0], [180.0, 300.0]])
 """Eyes and mouth on the published canvas of 356 x 436 px."""
@@ -40,14 +41,14 @@ class DavsState:
 
 
 class Davs:
-    """DAVS with given weights."""
+    """DAVS with given weights, run as a plan of `choose_published` says."""
 
     name: Final = "davs"
     front_end: Final = "mfcc12"
     lookahead_ms: Final = (135,)
     controls: Final = frozenset[str]()
 
-    def __init__(self, networks: DavsNetworks) -> None:
+    def __init__(self, networks: DavsNetworks, plan: Plan = REFERENCE) -> None:
         self._networks = networks.eval().requires_grad_(False)
         speaker = _Speaker(deepcopy(networks.decoder).fuse())
         self._speaker = speaker.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stub
@@ -56,13 +57,8 @@ class Davs:
         self._rows = IdentityRows(self.name, self.identity_version, _PAINTED)
         with torch.no_grad():
             self._silence = networks.audio(torch.zeros(1, 1, WINDOW_HOPS, CEPSTRA))
-
-    @classmethod
-    def load(cls, path: Path, config: DavsConfig = PUBLISHED) -> "Davs":
-        """The system with weights that `DavsNetworks` has saved as safetensors."""
-        networks = DavsNetworks(config)
-        networks.load_state_dict(load_file(path))
-        return cls(networks)
+        hears = _Listener(networks.audio), (torch.zeros(1, WINDOW_HOPS, CEPSTRA),)
+        self._hear, self._draw = ready(plan, self.name, hears, (self._speaker, _nobody(networks.config)))
 
     def enroll(
         self, photo: NDArray[np.uint8], framing: Framing = "head", *, speech: Tensor | None = None
@@ -115,23 +111,23 @@ class Davs:
         `features.values` are the `mfcc12` windows [B, 20, 12] of which the last hop ends 135 ms after the frame. A lip
         gain below 1 moves the word code towards that of silence.
         """
-        heard = self._networks.audio(features.values[:, None])
+        (heard,) = self._hear(features.values)
         words = GAIN * (self._silence + controls.lip_gain[:, None] * (heard - self._silence))
         return settle(2 * self._speak(identities, words) - 1, identities)
 
     def _speak(self, identities: list[IdentityState], words: Tensor) -> Tensor:
-        """Faces 0 to 1: those of the shared decoder in one batch, adapted ones each by their own."""
+        """Faces 0 to 1: those of the shared decoder in one batch, adapted ones each by their own, in torch."""
         self._rows.check(identities)
         own = [{k: t for k, t in i.tensors.items() if k.startswith(_WEIGHTS)} for i in identities]
         frames = torch.empty(len(identities), 3, self.frame_px, self.frame_px)
         shared = [row for row, weights in enumerate(own) if not weights]
         if shared:
             painted = self._rows.stack([identities[row] for row in shared])
-            frames[shared] = self._speaker(*(painted[name] for name in _PAINTED), words[shared])
+            (frames[shared],) = self._draw(*(painted[name] for name in _PAINTED), words[shared])
         for row, weights in enumerate(own):
             if weights:
                 parts = (*(identities[row].tensors[name][None] for name in _PAINTED), words[row : row + 1])
-                frames[row] = torch.func.functional_call(self._speaker, weights, parts)[0]
+                (frames[row : row + 1],) = torch.func.functional_call(self._speaker, weights, parts)
         return frames
 
 
@@ -142,8 +138,25 @@ class _Speaker(nn.Module):
         super().__init__()
         self.decoder = decoder
 
-    def forward(self, seed: Tensor, joined: Tensor, words: Tensor) -> Tensor:
-        return self.decoder.speak(Painted(seed, joined), words)
+    def forward(self, seed: Tensor, joined: Tensor, words: Tensor) -> tuple[Tensor]:
+        return (self.decoder.speak(Painted(seed, joined), words),)
+
+
+class _Listener(nn.Module):
+    """`mfcc12` windows [B, 20, 12] to word codes [B, code]."""
+
+    def __init__(self, audio: AudioEncoder) -> None:
+        super().__init__()
+        self.audio = audio
+
+    def forward(self, windows: Tensor) -> tuple[Tensor]:
+        return (self.audio(windows[:, None]),)
+
+
+def _nobody(config: DavsConfig) -> tuple[Tensor, ...]:
+    """Arguments of `_Speaker`, one row of each."""
+    (seed, _), (joined, _), side = config.rounds[0], config.rounds[-3], config.image_px // 8
+    return torch.zeros(1, seed, 4, 4), torch.zeros(1, joined, side, side), torch.zeros(1, config.code)
 
 
 def three_marks(mesh: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,21 +1,21 @@
 """FC-TFG as a `System`: the canonical latents and the driver's half of the motion mapping are computed at enrolment."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.blocks.framed import cut_face, placed, settle
-from models.blocks.modulated import NoisePolicy
+from models.blocks.framed import placed, settle
+from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
-from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES
-from models.fctfg.config import PUBLISHED, FctfgConfig
+from models.blocks.vox_crop import cut_vox_face
+from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES, Wav2LipAudio
+from models.engine import REFERENCE, Plan
+from models.engine.networks import ready
 from models.fctfg.latents import FusionState
 from models.fctfg.networks import FctfgNetworks
 from models.framing import Framing
@@ -50,6 +50,7 @@ class Fctfg:
     Args:
         networks: The weights.
         noise: Of the generator: fixed maps by default, so that a still face stays still.
+        plan: How it runs, of `choose_published`.
     """
 
     name: Final = "fctfg"
@@ -58,7 +59,7 @@ class Fctfg:
     """Window end and half an STFT window: 132.5 ms, rounded up."""
     controls: Final = frozenset(ANGLES)
 
-    def __init__(self, networks: FctfgNetworks, noise: NoisePolicy = "fixed") -> None:
+    def __init__(self, networks: FctfgNetworks, noise: NoisePolicy = "fixed", plan: Plan = REFERENCE) -> None:
         self._networks = networks.eval().requires_grad_(False)
         self._networks.generator.channels_last()
         self._noise: NoisePolicy = noise
@@ -69,20 +70,14 @@ class Fctfg:
         self._rows = IdentityRows(self.name, self.identity_version, ("canonical",))
         with torch.no_grad():
             self._silence = networks.audio(torch.full((1, 1, MEL_BANDS, MEL_FRAMES), SILENT_MEL))
-
-    @classmethod
-    def load(cls, path: Path, config: FctfgConfig = PUBLISHED, noise: NoisePolicy = "fixed") -> "Fctfg":
-        """The system with weights that `FctfgNetworks` has saved as safetensors."""
-        networks = FctfgNetworks(config)
-        networks.load_state_dict(load_file(path))
-        return cls(networks, noise)
+        hears = _Listener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
+        latents = torch.zeros(1, networks.config.latents, networks.config.code)
+        draws = _Painter(networks.generator), (latents, *networks.generator.noise_rows(noise, 1))
+        self._hear, self._draw = ready(plan, self.name, hears, draws)
 
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, cut it as VoxCeleb's are, encode it. See `System.enroll`."""
-        from models.blocks.vox_crop import template, three_points
-        from models.visavis.enrol import find_face  # dlib: only enrolment needs it
-
-        face, canvas = cut_face(photo, three_points(find_face(photo)), template(), self.frame_px, framing)
+        face, canvas = cut_vox_face(photo, self.frame_px, framing)
         return placed(self.bind(face), face, canvas)
 
     @torch.no_grad()
@@ -121,12 +116,34 @@ class Fctfg:
         """
         net = self._networks
         known = self._rows.stack(identities)
-        heard = net.audio(features.values.transpose(1, 2)[:, None])
+        (heard,) = self._hear(features.values)
         voice = self._silence + controls.lip_gain[:, None] * (heard - self._silence)
         watched = state.pose.next([identity.tensors["pose"] for identity in identities])
         watched = watched + net.pose_map(controls.values[:, ANGLE_COLUMNS])
         motion = net.motion.move(watched.view_as(known["canonical"]) + net.motion.listen(voice))
         latents = net.fusion.step(known["canonical"] + motion, state.fusion)
-        start, noise = net.generator.start(len(identities)), net.generator.draw_noise(self._noise, len(identities))
-        frames = net.generator.synthesize(start, net.generator.modulate(latents), noise).clamp(-1.0, 1.0)
+        (frames,) = self._draw(latents, *net.generator.noise_rows(self._noise, len(identities)))
         return settle(frames, identities)
+
+
+class _Listener(nn.Module):
+    """`wav2lip_mel80` windows [B, 16, 80] to the voice [B, voice]."""
+
+    def __init__(self, audio: Wav2LipAudio) -> None:
+        super().__init__()
+        self.audio = audio
+
+    def forward(self, windows: Tensor) -> tuple[Tensor]:
+        return (self.audio(windows.transpose(1, 2)[:, None]),)
+
+
+class _Painter(nn.Module):
+    """Latents [B, latents, code] and noise to pictures [B, 3, S, S], -1 to 1."""
+
+    def __init__(self, generator: ModulatedGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor, *noise: Tensor) -> tuple[Tensor]:
+        start = self.generator.start(len(latents))
+        return (self.generator.synthesize(start, self.generator.modulate(latents), noise).clamp(-1.0, 1.0),)

@@ -5,22 +5,22 @@ modulation is part of the identity, and a frame adds the share of mouth and pose
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.blocks.framed import cut_face, placed, settle
-from models.blocks.modulated import NoisePolicy
+from models.blocks.framed import placed, settle
+from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
+from models.blocks.vox_crop import cut_vox_face
+from models.engine import REFERENCE, Plan
+from models.engine.networks import ready
 from models.framing import Framing
-from models.pcavs.audio import MEL_BANDS, MEL_FRAMES
-from models.pcavs.config import PUBLISHED, PcavsConfig
+from models.pcavs.audio import MEL_BANDS, MEL_FRAMES, SyncEncoder
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
@@ -49,6 +49,7 @@ class Pcavs:
         networks: The weights.
         noise: Of the generator: fixed maps by default, so that a still face stays still. The published demonstration
             draws it anew.
+        plan: How it runs, of `choose_published`.
     """
 
     name: Final = "pcavs"
@@ -56,7 +57,7 @@ class Pcavs:
     lookahead_ms: Final = (120,)
     controls: Final = frozenset(ANGLES)
 
-    def __init__(self, networks: PcavsNetworks, noise: NoisePolicy = "fixed") -> None:
+    def __init__(self, networks: PcavsNetworks, noise: NoisePolicy = "fixed", plan: Plan = REFERENCE) -> None:
         self._networks = networks.eval().requires_grad_(False)
         self._networks.generator.channels_last()
         self._noise: NoisePolicy = noise
@@ -64,25 +65,19 @@ class Pcavs:
         self.identity_version = checksum(_enrolling(networks), IDENTITY_FORMAT)
         self._rows = IdentityRows(self.name, self.identity_version, ("start", "modulation"))
         layers = [layer for layer, _ in networks.generator.modulations()]
-        self._widths = [len(layer.bias) for layer in layers]
         known = networks.config.identity
         self._motion_weight = torch.cat([layer.weight[:, known:] * layer.scale for layer in layers])
         with torch.no_grad():
             self._silence = networks.audio(torch.zeros(1, 1, MEL_BANDS, MEL_FRAMES))
-
-    @classmethod
-    def load(cls, path: Path, config: PcavsConfig = PUBLISHED, noise: NoisePolicy = "fixed") -> "Pcavs":
-        """The system with weights that `PcavsNetworks` has saved as safetensors."""
-        networks = PcavsNetworks(config)
-        networks.load_state_dict(load_file(path))
-        return cls(networks, noise)
+        hears = _Listener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
+        painter, shape = _Painter(networks.generator), networks.config.generator
+        start = torch.zeros(1, shape.widths[0], shape.start_px, shape.start_px)
+        draws = painter, (start, torch.zeros(1, sum(painter.widths)), *networks.generator.noise_rows(noise, 1))
+        self._hear, self._draw = ready(plan, self.name, hears, draws)
 
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
         """Find the face, cut it as PC-AVS does, encode it. See `System.enroll`."""
-        from models.blocks.vox_crop import template, three_points
-        from models.visavis.enrol import find_face  # dlib: only enrolment needs it
-
-        face, canvas = cut_face(photo, three_points(find_face(photo)), template(), self.frame_px, framing)
+        face, canvas = cut_vox_face(photo, self.frame_px, framing)
         return placed(self.bind(face), face, canvas)
 
     @torch.no_grad()
@@ -124,15 +119,38 @@ class Pcavs:
         followed.
         """
         known = self._rows.stack(identities)
-        heard = self._networks.audio(features.values.transpose(1, 2)[:, None])
+        (heard,) = self._hear(features.values)
         feature = AUDIO_GAIN * (self._silence + controls.lip_gain[:, None] * (heard - self._silence))
         pose = state.pose.next([identity.tensors["pose"] for identity in identities])
         pose = pose + self._networks.pose_map(controls.values[:, ANGLE_COLUMNS])
         motion = torch.cat([self._networks.motion.mouth_embed(feature), pose], 1)
         scales = known["modulation"] + motion @ self._motion_weight.t()
-        noise = self._networks.generator.draw_noise(self._noise, len(identities))
-        frames = self._networks.generator.synthesize(known["start"], scales.split(self._widths, 1), noise)
+        noise = self._networks.generator.noise_rows(self._noise, len(identities))
+        (frames,) = self._draw(known["start"], scales, *noise)
         return settle(frames, identities)
+
+
+class _Listener(nn.Module):
+    """`lws_mel80` windows [B, 20, 80] to mouth features [B, features]."""
+
+    def __init__(self, audio: SyncEncoder) -> None:
+        super().__init__()
+        self.audio = audio
+
+    def forward(self, windows: Tensor) -> tuple[Tensor]:
+        return (self.audio(windows.transpose(1, 2)[:, None]),)
+
+
+class _Painter(nn.Module):
+    """Start maps, the scales of all layers side by side, and noise to pictures [B, 3, S, S], -1 to 1."""
+
+    def __init__(self, generator: ModulatedGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.widths = [len(layer.bias) for layer, _ in generator.modulations()]
+
+    def forward(self, start: Tensor, scales: Tensor, *noise: Tensor) -> tuple[Tensor]:
+        return (self.generator.synthesize(start, scales.split(self.widths, 1), noise),)
 
 
 def _enrolling(networks: PcavsNetworks) -> list[Tensor]:

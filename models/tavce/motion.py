@@ -70,10 +70,18 @@ class DenseMotion(nn.Module):
         moved = warp(repeated, motions.flatten(0, 1), align_corners=False).unflatten(0, (batch, -1))
         heat = F.pad(_heat(grid, driving) - _heat(grid, source), (0, 0, 0, 0, 0, 0, 1, 0))
         x = self.hourglass(torch.cat([heat[:, :, None], moved], 2).flatten(1, 2))
-        shares = self.mask(x).softmax(1)
+        shares = _within(self.mask, x).softmax(1)
         shares = torch.where(shares < _LEAST_SHARE, 0.0, shares)
         back = torch.einsum("bkdhw,bkdhwc->bdhwc", shares, motions)
         return back, torch.sigmoid(self.occlusion(x.flatten(1, 2)))
+
+
+def _within(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """A convolution that keeps the size, without the planes of its kernel that see nothing but padding. Exact."""
+    depth, reach = x.shape[2], conv.kernel_size[0] // 2
+    seen = min(depth - 1, reach)
+    weight = conv.weight[:, :, reach - seen : reach + seen + 1]
+    return F.conv3d(x, weight, conv.bias, padding=(seen, reach, reach))
 
 
 def _motions(grid: Tensor, driving: Tensor, source: Tensor) -> Tensor:

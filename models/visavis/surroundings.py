@@ -27,7 +27,7 @@ def surroundings(photo: NDArray[np.uint8], box: Box, frame_px: int) -> Canvas:
     top, bottom = _span(-box[1] / scale, (height - box[1]) / scale, frame_px)
     around = (box[0] + left * scale, box[1] + top * scale, box[0] + right * scale, box[1] + bottom * scale)
     picture = resample(photo, around, (right - left, bottom - top))
-    return Canvas(torch.from_numpy(picture.copy()).permute(2, 0, 1).contiguous(), (-left, -top))
+    return Canvas(torch.from_numpy(picture.copy()).permute(2, 0, 1).contiguous(), (-left, -top), around)
 
 
 def _span(low: float, high: float, frame_px: int) -> tuple[int, int]:

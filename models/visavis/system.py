@@ -16,13 +16,14 @@ from torch import Tensor
 
 from models.audio.log_mel import BANDS, HOPS_PER_FRAME
 from models.canvas import Canvas
+from models.engine import AUTO, Plan, choose
 from models.errors import IdentityError
 from models.finite import broken
 from models.framing import Framing
 from models.rig import CONTROLS, SPEECH, clamp, columns
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.drawing import Drawing, Faces, hang
-from models.visavis.engine import AUTO, Plan, Recent, Row, choose, start
+from models.visavis.engine import Recent, Row, start
 from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES, Box, crop, crop_box, fit, shape_in_frame, to_frame
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, blinks, mean_shape
@@ -103,10 +104,10 @@ class Visavis:
         """The system of one size with the bundled weights, or with a renderer from `path`.
 
         Args:
-            backend: What draws, one of `engine.BACKENDS`, or "auto": what is fastest here.
+            backend: What draws, one of `models.engine.BACKENDS`, or "auto": what is fastest here.
             size: Of the pictures.
             path: Another renderer.
-            precision: Of the painter, one of `engine.PRECISIONS`, or "auto": what the device is fast in.
+            precision: Of the painter, one of `models.engine.PRECISIONS`, or "auto": what the device is fast in.
 
         Raises:
             BackendError: If that cannot work on this machine.

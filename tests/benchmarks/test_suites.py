@@ -1,9 +1,11 @@
 """The suites themselves, on tiny inputs: that they are right about what is wrong, not how long anything takes."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from benchmarks import bench_kernels, bench_parity, bench_stages
+from benchmarks import bench_kernels, bench_parity, bench_stages, bench_systems
 from benchmarks.bench_kernels import Case, forms, rows
 from benchmarks.bench_start import frames_until_warm
 from benchmarks.errors import WrongAnswerError
@@ -103,3 +105,18 @@ def test_a_chain_that_draws_another_picture_in_a_batch_is_not_timed(monkeypatch)
 )
 def test_warm_is_three_usual_frames_in_a_row(frames_ms, wanted):
     assert frames_until_warm(frames_ms) == wanted
+
+
+def test_published_systems_are_timed_in_turns_and_owe_25_frames_a_second(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    eager, *others = run(bench_systems, TINY, "davs")
+    assert (eager.name, eager.n) == ("davs 128 px, eager", 2)
+    assert [row.limit for row in (eager, *others)] == ([None, 40, None] if others else [40])
+
+
+def test_a_published_system_with_another_answer_is_not_timed(monkeypatch):
+    answers = iter([torch.zeros(1), torch.zeros(1), torch.ones(1)])
+    monkeypatch.setattr(bench_systems, "choose_published", lambda: SimpleNamespace(backend="openvino"))
+    monkeypatch.setattr(bench_systems, "_stream", lambda name, plan: lambda: next(answers))
+    with pytest.raises(WrongAnswerError, match="davs by openvino is 1 off its reference"):
+        run(bench_systems, TINY, "davs")

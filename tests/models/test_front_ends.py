@@ -197,10 +197,10 @@ def test_the_look_ahead_is_the_published_one():
 def test_every_frame_gets_the_published_window(make, lookahead_ms, start, rows):
     plan = make().plan
     for frame in range(2, 200):
-        for more_ms in (0, 60):
-            assert plan.rows_of_frame(frame, lookahead_ms + more_ms).tolist() == list(
-                range(start(frame), start(frame) + rows)
-            )
+        for more_ms, later in ((0, 0), (39, 0), (40, 1), (70, 1), (520, 13)):
+            first = start(frame + later)
+            got = plan.rows_of_frame(frame, lookahead_ms + more_ms)
+            assert got.tolist() == list(range(first, first + rows)), (frame, more_ms)
 
 
 def test_wav2lip_repeats_its_first_row_before_the_stream():
@@ -224,7 +224,8 @@ def test_a_frame_hears_the_sound_up_to_its_look_ahead_and_no_further(make, looka
     # nor less: the newest row ends at most one hop before the look-ahead, or at the published one
     plan = front_end.plan
     newest = plan.rows_of_frame(14, lookahead_ms)[-1] * plan.hop_samples + plan.window_samples - plan.lead_samples
-    published = 16 * (40 * 14 + plan.lookahead_ms)
+    later = max(0.0, lookahead_ms - plan.lookahead_ms) // 40
+    published = 16 * (40 * (14 + later) + plan.lookahead_ms)
     assert end - plan.hop_samples < newest <= end or published - plan.hop_samples < newest <= published
 
 

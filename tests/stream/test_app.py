@@ -144,7 +144,7 @@ def body(kind, content):
         ("POST", "/v1/sessions", body("application/json", b"{"), 400, "bad_request"),
         ("POST", "/v1/sessions", {"json": {"type": "offer"}}, 422, "bad_request"),
         ("POST", "/v1/sessions", offer(type="answer"), 422, "bad_request"),
-        ("POST", "/v1/sessions", offer(options={"lookahead_ms": 201}), 422, "bad_request"),
+        ("POST", "/v1/sessions", offer(options={"lookahead_ms": 1001}), 422, "bad_request"),
         ("POST", "/v1/sessions", offer(identity="nobody"), 404, "unknown_identity"),
         ("POST", "/v1/identities", {"files": {"picture": b"x"}}, 422, "bad_request"),
         ("POST", "/v1/identities", body("multipart/form-data", b"x"), 400, "bad_request"),

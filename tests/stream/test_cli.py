@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from models.registry import load_system
 from stream import cli, serve, train
 from stream.config import ServeConfig, TrainConfig, parse_ice_server
+from stream.describe import describe
 from stream.errors import AddressError
 from stream.types import IceServer
 
@@ -62,7 +64,7 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
     ("words", "told"),
     [
         (["serve", "--port", "70000"], "--port must be 0 to 65535, got 70000"),
-        (["serve", "--lookahead-ms", "201"], "--lookahead-ms must be 0 to 200"),
+        (["serve", "--lookahead-ms", "1001"], "--lookahead-ms must be 0 to 1000"),
         (["serve", "--max-sessions", "0"], "--max-sessions must be at least 1"),
         (["serve", "--idle-timeout-s", "nan"], "--idle-timeout-s must be at least 1"),
         (["serve", "--allow-origin", "example.org"], "--allow-origin must be like https://example.org"),
@@ -281,5 +283,6 @@ def test_the_real_server_serves_and_ends_with_0_when_told_to_stop(tmp_path):
 def test_systems_lists_both_sizes_of_the_house_model_as_json(capsys):
     assert cli.main(["systems", "--json"]) == 0
     systems = json.loads(capsys.readouterr().out)["systems"]
+    assert systems == [describe(load_system(system["name"], backend="eager")) for system in systems]
     assert [(system["name"], system["frame_px"]) for system in systems] == [("visavis", 256), ("visavis-base", 512)]
     assert all("jawOpen" in system["controls"] for system in systems)

@@ -8,7 +8,7 @@ test("the address chooses face, look-ahead, idle life and an immediate start", (
   });
 });
 
-test.each(["", "lookahead=soon&theme=pink&autostart=yes", "lookahead=-1", "lookahead=201"])(
+test.each(["", "lookahead=soon&theme=pink&autostart=yes", "lookahead=-1", "lookahead=1001"])(
   "unusable values are as if absent: %s",
   (query) => {
     expect(pageOptions(new URLSearchParams(query))).toEqual({

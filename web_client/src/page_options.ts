@@ -1,7 +1,7 @@
 /** What the page's address may ask for. Pure. */
 export interface PageOptions {
   identity: string | null;
-  /** Wanted look-ahead, 0 to 200 ms; null for the server's usual. */
+  /** Wanted look-ahead, 0 to 1000 ms, of which the system takes the nearest that it offers; null for the server's usual. */
   lookahead: number | null;
   idle: boolean;
   autostart: boolean;
@@ -14,7 +14,7 @@ export function pageOptions(query: URLSearchParams): PageOptions {
   const theme = query.get("theme");
   return {
     identity: query.get("identity"),
-    lookahead: lookahead >= 0 && lookahead <= 200 ? lookahead : null,
+    lookahead: lookahead >= 0 && lookahead <= 1000 ? lookahead : null,
     idle: query.get("idle") !== "0",
     autostart: query.get("autostart") === "1",
     theme: theme === "dark" || theme === "light" ? theme : null,

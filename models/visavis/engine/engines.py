@@ -2,18 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import torch
 
+from models.engine import Plan
 from models.rig import CONTROLS
 from models.visavis.drawing import Drawing
-from models.visavis.engine.choice import Plan
 from models.visavis.engine.cudagraph import BATCHES, CudaGraph, record_cuda
 from models.visavis.engine.eager import Eager, compiled
 from models.visavis.engine.rows import Listen, Row, Run
 from models.visavis.speech import SpeechNet, SpeechStep
 
+_MODELS: Final = Path(__file__).parents[2]
+_SOURCES: Final = (
+    _MODELS / "visavis",
+    _MODELS / "rig.py",
+    _MODELS / "visavis" / "weights" / "rig.safetensors",  # ends up in the exports as constants
+    *(_MODELS.parent / "kernels" / name for name in ("splat", "flow_warp")),
+)
 _COMPILED: Final = (1, 2)  # one stream is compiled by itself, and two or more once for all
 
 
@@ -44,11 +52,12 @@ def start(
         sound: Any arguments of `SpeechNet.advance`, one row.
     """
     if plan.backend == "openvino":
-        from models.visavis.engine.openvino_cpu import Compiler, OpenVino, OpenVinoSteps
+        from models.engine.openvino_cpu import Compiler, OpenVinoSteps
+        from models.visavis.engine.openvino_cpu import OpenVino
 
-        compiler = Compiler(name, plan.precision)
+        compiler = Compiler(name, _SOURCES)
         listen = OpenVinoSteps(compiler, "speech", SpeechStep(speech), sound)
-        return Engines([OpenVino(compiler, drawing, row) for drawing in drawings], listen)
+        return Engines([OpenVino(compiler, drawing, row, plan.precision) for drawing in drawings], listen)
     return Engines([_torch(plan, drawing, row) for drawing in drawings], speech.advance)
 
 

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from models.blocks.warp import identity_grid, warp
+from models.blocks.warp import identity_grid, warp, warp_planes
 
 
 def test_the_identity_grid_gives_the_source_back_when_corners_are_aligned():
@@ -22,3 +23,11 @@ def test_the_last_axis_is_x_y_z():
     point = torch.tensor([[[[[1.0, -1.0, 1.0]]]]])  # last x, first y, last z
     assert warp(volume, point, align_corners=True).item() == volume[0, 0, 1, 0, 3]
     assert identity_grid((2, 3, 4), volume)[1, 0, 3].tolist() == [1.0, -1.0, 1.0]
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_plane_by_plane_a_volume_is_warped_alike(align_corners):
+    torch.manual_seed(1)
+    volume, grid = torch.rand(2, 3, 4, 5, 6), torch.rand(2, 3, 2, 7, 3) * 3 - 1.5  # some of it outside
+    want = warp(volume, grid, align_corners=align_corners)
+    torch.testing.assert_close(warp_planes(volume, grid, align_corners=align_corners), want, atol=1e-5, rtol=0)

@@ -1,10 +1,12 @@
 """Which backend draws on which machine, and what is refused."""
 
+import re
+
 import pytest
 import torch
 
+from models.engine import BACKENDS, Machine, choose, choose_published
 from models.errors import BackendError
-from models.visavis.engine import BACKENDS, Machine, choose
 
 LAPTOP = Machine(compiler=True, openvino="2026.4", cpu_types=frozenset({"fp32"}))
 SERVER = Machine(compiler=True, openvino="2026.4", cpu_types=frozenset({"fp32", "bf16"}))
@@ -75,3 +77,42 @@ def test_a_machine_with_everything_refuses_nothing(backend, precision):
     )
     assert (plan.backend, plan.precision, plan.why) == (backend, precision, "as asked for")
     assert plan.device == torch.device("cpu" if backend == "openvino" else "cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [
+        (
+            SERVER,
+            "openvino in fp32 on cpu: the published systems are drawn by the CPU; OpenVINO 2026.4 is installed",
+        ),
+        (
+            GPU,
+            "eager in fp32 on cpu: the published systems are drawn by the CPU; OpenVINO is not installed "
+            "(pip install 'openvino>=2026.1' draws faster)",
+        ),
+    ],
+)
+def test_published_systems_are_drawn_by_the_cpu_in_float32(machine, told):
+    assert str(choose_published(machine=machine)) == told
+
+
+def test_published_systems_take_what_they_are_told_if_they_can():
+    assert str(choose_published("eager", machine=GPU)) == "eager in fp32 on cpu: as asked for"
+    assert str(choose_published("openvino", "bf16", SERVER)) == "openvino in bf16 on cpu: as asked for"
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "machine", "told"),
+    [
+        ("cudagraph", "auto", GPU, "got backend cudagraph for a published system, want one of auto, eager, openvino: "),
+        ("compile", "auto", LAPTOP, "got backend compile for a published system, want one of auto, eager, openvino: "),
+        ("onnx", "auto", LAPTOP, "got backend 'onnx', want one of auto, eager"),
+        ("eager", "bf16", SERVER, "got precision bf16 in eager for a published system, want fp32"),
+        ("auto", "bf16", LAPTOP, "got precision bf16 in OpenVINO on a processor without it, want one of fp32"),
+        ("openvino", "auto", BARE, "want the package openvino: pip install 'openvino>=2026.1'"),
+    ],
+)
+def test_what_cannot_draw_a_published_system_is_refused(backend, precision, machine, told):
+    with pytest.raises(BackendError, match=re.escape(told)):
+        choose_published(backend, precision, machine)

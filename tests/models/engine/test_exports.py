@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.visavis.engine import exports
+from models.engine import exports
 
 openvino = pytest.importorskip("openvino")
 
@@ -23,9 +23,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "visavis" / "openvino"
 
 
-def answer(network, sound=(1.0, 2.0, 3.0)):
+def answer(network, sound=(1.0, 2.0, 3.0), sources=()):
     core, example = openvino.Core(), torch.tensor([sound])
-    model = core.compile_model(exports.exported("toy", network, (example,), core), "CPU")
+    model = core.compile_model(exports.exported("toy", network, (example,), core, sources), "CPU")
     return torch.from_numpy(model(example.numpy())[0].copy())
 
 
@@ -63,6 +63,16 @@ def test_other_weights_are_another_version_and_leave_the_old_one_alone(network, 
     assert "the kept exports of toy are of other versions" in caplog.text
     assert len(list(folder.glob("*.xml"))) == 2
     assert old.exists()
+
+
+def test_other_sources_are_another_version(network, folder, tmp_path):
+    for number, code in enumerate(("x = 1", "x = 1", "x = 2")):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "net.py").write_text(code)
+    answer(network)
+    for number, kept in enumerate((2, 2, 3)):
+        answer(network, sources=[tmp_path / str(number)])
+        assert len(list(folder.glob("*.xml"))) == kept
 
 
 def test_where_nothing_can_be_kept_the_network_runs_all_the_same(network, tmp_path, monkeypatch, caplog):

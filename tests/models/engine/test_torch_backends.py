@@ -5,8 +5,8 @@ import shutil
 import pytest
 import torch
 
+from models.engine.choice import Plan
 from models.visavis.engine import engines
-from models.visavis.engine.choice import Plan
 from models.visavis.engine.cudagraph import BATCHES, CudaGraph, IdentityPool, record_cuda
 from models.visavis.engine.eager import Eager, compiled
 from models.visavis.engine.rows import Recent

@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,29 +21,25 @@ if TYPE_CHECKING:
     import openvino
 
 _DIGITS: Final = 20
-_MODELS: Final = Path(__file__).parents[2]
-_SOURCES: Final = (
-    _MODELS / "visavis",
-    _MODELS / "rig.py",
-    *(_MODELS.parent / "kernels" / n for n in ("splat", "flow_warp")),
-)
-_RIG: Final = _MODELS / "visavis" / "weights" / "rig.safetensors"
 
 logger = logging.getLogger(__name__)
 
 
-def exported(name: str, network: nn.Module, example: tuple[Tensor, ...], core: "openvino.Core") -> "openvino.Model":
+def exported(
+    name: str, network: nn.Module, example: tuple[Tensor, ...], core: "openvino.Core", sources: Sequence[Path] = ()
+) -> "openvino.Model":
     """The network as OpenVINO's model: the kept one if it is whole, else a new one, which is then kept.
 
     Args:
-        name: Differs for networks that differ in more than their weights.
+        name: Differs for networks that differ in more than weights, sizes and sources.
         network: In eval mode, on the CPU; returns a tuple of tensors, or one.
         example: Its arguments; the model takes these shapes only.
         core: Reads the kept one.
+        sources: What else the network depends on: files, and folders of Python files.
     """
     import openvino
 
-    kept = _place(name, network, openvino.__version__)
+    kept = _place(name, network, example, (openvino.__version__, torch.__version__), tuple(sources))
     if kept.exists():
         if (found := _read(kept, core)) is not None:
             return found
@@ -63,7 +60,8 @@ def _export(network: nn.Module, example: tuple[Tensor, ...]) -> "openvino.Model"
 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns about shapes that are constants here
-        model = openvino.convert_model(network, example_input=example)
+        traced = torch.jit.trace(network, example, check_trace=False)  # OpenVINO's own tracing minds tensors *passed so
+        model = openvino.convert_model(traced, example_input=example)
     model.reshape({port: list(t.shape) for port, t in zip(model.inputs, example, strict=True)})
     return model
 
@@ -98,10 +96,13 @@ def _checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _place(name: str, network: nn.Module, version: str) -> Path:
+def _place(
+    name: str, network: nn.Module, example: tuple[Tensor, ...], versions: tuple[str, ...], sources: tuple[Path, ...]
+) -> Path:
     """Where the export of exactly this network belongs."""
-    digest = hashlib.sha256(f"{version} {torch.__version__}".encode())
-    digest.update(_source())
+    shapes = [tuple(tensor.shape) for tensor in (*example, *network.state_dict().values())]
+    digest = hashlib.sha256(f"{versions} {shapes} {network}".encode())
+    digest.update(_hash(sources))
     for tensor in network.state_dict().values():
         digest.update(tensor.numpy().tobytes())
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -109,10 +110,9 @@ def _place(name: str, network: nn.Module, version: str) -> Path:
 
 
 @cache
-def _source() -> bytes:
-    """A hash of the code and of the rig, which ends up in the exports as constants."""
-    digest = hashlib.sha256(_RIG.read_bytes())
-    for source in _SOURCES:
+def _hash(sources: tuple[Path, ...]) -> bytes:
+    digest = hashlib.sha256()
+    for source in sources:
         for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             digest.update(path.read_bytes())
     return digest.digest()

@@ -17,6 +17,8 @@ PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "fp16", "bf16")
 AUTO: Final = "auto"
 
 _CPU: Final = torch.device("cpu")
+_DRAWN_BY_CPU: Final = "the published systems are drawn by the CPU"
+_OF_PUBLISHED: Final[tuple[Backend, ...]] = ("eager", "openvino")
 _INSTALL_OPENVINO: Final = "pip install 'openvino>=2026.1'"
 _INSTALL_TRITON: Final = "pip install 'visavis[gpu]'"
 
@@ -96,11 +98,45 @@ def choose(backend: str = AUTO, precision: str = AUTO, machine: Machine | None =
     return Plan(named, _precision(precision, named, on_gpu, machine), device, why)
 
 
+REFERENCE: Final = Plan("eager", "fp32", _CPU, "the reference")
+
+
+def choose_published(backend: str = AUTO, precision: str = AUTO, machine: Machine | None = None) -> Plan:
+    """Decide what draws a published system: torch eager or OpenVINO, on the CPU.
+
+    Args:
+        backend: "eager", "openvino", or "auto": OpenVINO where it is installed.
+        precision: One of `PRECISIONS`, for what draws; what hears is always computed in float32. "auto" is fp32, the
+            only one that they were measured in; torch eager knows no other.
+        machine: What there is; None looks.
+
+    Raises:
+        BackendError: If that is not one of theirs, or it cannot work on this machine.
+    """
+    if backend in BACKENDS and backend not in _OF_PUBLISHED:
+        raise BackendError(
+            f"backend {backend} for a published system",
+            f"one of {', '.join((AUTO, *_OF_PUBLISHED))}: {_DRAWN_BY_CPU}",
+            "take --backend auto, or --system visavis",
+        )
+    machine = replace(machine or look(), gpu=None)
+    named, why = _on_cpu(machine, _DRAWN_BY_CPU) if backend == AUTO else (backend, "as asked for")
+    plan = replace(choose(named, "fp32" if precision == AUTO else precision, machine), why=why)
+    if plan.backend == "eager" and plan.precision != "fp32":
+        raise BackendError(f"precision {precision} in eager for a published system", "fp32", "take --precision auto")
+    return plan
+
+
 def _auto(machine: Machine) -> tuple[Backend, str]:
     if machine.gpu is not None and machine.triton and machine.compiler:
         return "cudagraph", f"{machine.gpu} is there"
     lacking = "a C++ compiler (apt-get install g++)" if machine.triton else f"Triton ({_INSTALL_TRITON})"
     idle = "no CUDA device" if machine.gpu is None else f"{machine.gpu} stays idle, it lacks {lacking}"
+    return _on_cpu(machine, idle)
+
+
+def _on_cpu(machine: Machine, idle: str) -> tuple[Backend, str]:
+    """What is fastest without a GPU; `idle` says why without."""
     if machine.openvino is not None:
         return "openvino", f"{idle}; OpenVINO {machine.openvino} is installed"
     return "eager", f"{idle}; OpenVINO is not installed ({_INSTALL_OPENVINO} draws faster)"
