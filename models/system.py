@@ -114,17 +114,12 @@ class StreamState(Protocol):
         ...
 
 
-class System(Protocol):
-    """Draws a face from cached identity features and a voice, one frame at a time."""
+class Facts(Protocol):
+    """What a system needs and what it can obey: all that a stream must know of it."""
 
     @property
     def name(self) -> str:
         """Short name, as in `--system`."""
-        ...
-
-    @property
-    def identity_version(self) -> int:
-        """Version of what `enroll` returns; goes up whenever features computed earlier no longer fit (new weights)."""
         ...
 
     @property
@@ -145,6 +140,15 @@ class System(Protocol):
     @property
     def controls(self) -> frozenset[str]:
         """The rig controls that the system obeys; it ignores the others."""
+        ...
+
+
+class System(Facts, Protocol):
+    """Draws a face from cached identity features and a voice, one frame at a time."""
+
+    @property
+    def identity_version(self) -> int:
+        """Version of what `enroll` returns; goes up whenever features computed earlier no longer fit (new weights)."""
         ...
 
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:

@@ -156,6 +156,10 @@ class Batcher:
         if brush.error is not None:
             raise brush.error
 
+    def roomiest(self, times_s: Sequence[float], seat: Seat) -> int:
+        """At which of those times this stream's frames would come farthest from all others'; see `Phases.roomiest`."""
+        return self.phases.roomiest(times_s, seat)
+
     def leave(self, seat: Seat) -> None:
         """The stream has ended; none of its frames is under way."""
         self._shares.pop(seat, None)

@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from models.system import System
+from models.system import Facts
 
 
 class SystemFacts(TypedDict):
@@ -15,7 +15,7 @@ class SystemFacts(TypedDict):
     controls: list[str]
 
 
-def describe(system: System) -> SystemFacts:
+def describe(system: Facts) -> SystemFacts:
     """The facts of a loaded system, ready for JSON."""
     return {
         "name": system.name,
