@@ -127,9 +127,10 @@ class Batcher:
         if not room and not self._open_door:
             raise BusyError("sessions that this machine can draw in time", len(self._shares), RETRY_AFTER_S)
 
-    def sit(self, identity: IdentityState) -> Seat:
-        """A place for a new stream. Raises what `admit` does."""
-        self.admit()
+    def sit(self, identity: IdentityState, *, admitted: bool = False) -> Seat:
+        """A place for a new stream, or for one that was `admitted` before. Raises what `admit` does."""
+        if not admitted:
+            self.admit()
         taken = {seat.row for seat in self._shares}
         seat = Seat(next(row for row in count() if row not in taken), identity)
         self._shares[seat] = TALK

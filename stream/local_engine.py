@@ -161,7 +161,8 @@ class LocalEngine:
             logger.warning("nobody is enrolled: upload a photo to begin")
             return Costs()
         await store.picture(first.id)
-        costs = await self._worker.run(partial(measure_costs, system, await store.features(first.id)))
+        measure = partial(measure_costs, whole=self._config.gateways == 0)
+        costs = await self._worker.run(partial(measure, system, await store.features(first.id)))
         logger.info(
             "a frame takes %.1f ms, up to %d at a time: time for %d callers",
             *(costs.draw_ms + costs.row_ms, costs.rows, costs.sessions()),

@@ -1,0 +1,75 @@
+"""How a process of `stream.supervisor` begins: told by its standard input, whose end is the end of its parent."""
+
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from models.errors import ModelError
+from stream.config import ServeConfig
+from stream.errors import StreamError
+from stream.log import log_to_stderr
+
+logger = logging.getLogger(__name__)
+
+ENGINE: Final = "engine"
+EXIT_FAILED: Final = 1
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a child is to be.
+
+    Attributes:
+        name: `ENGINE`, or a gateway's.
+        config: What the server was told, the port chosen.
+        path: The engine's socket.
+        memory: As of `stream.picture_slots`, inherited.
+    """
+
+    name: str
+    config: ServeConfig
+    path: Path
+    memory: int
+
+
+def main() -> int:
+    """Be what the order says. Exit code 1: one of our own errors, which the log tells."""
+    order: Order = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    log_to_stderr(order.name)
+    try:
+        _be(order)
+    except (ModelError, StreamError, OSError) as error:
+        logger.error("%s", error)
+        return EXIT_FAILED
+    return 0
+
+
+def _be(order: Order) -> None:
+    # each loads only what it needs: a gateway has no networks
+    if order.name == ENGINE:
+        from stream.engine_process import run_engine
+
+        run_engine(order.config, order.name, order.path, order.memory)
+    else:
+        from stream.gateway_process import run_gateway
+
+        run_gateway(order.config, order.name, order.path, order.memory)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()  # nothing more is written; it ends with the parent, however that ends
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    # the order was pickled by a process in which this module has its own name
+    from stream.child import main as run
+
+    sys.exit(run())
