@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Final
 
+from stream.batch import Batcher
 from stream.compose import Composer
 from stream.config import ServeConfig
 from stream.describe import describe
@@ -30,6 +31,7 @@ class _Place:
     """A stream of a gateway.
 
     Attributes:
+        studio: Draws it.
         seat: Its row is the number of its slot too.
         identity_id: Whose face it has.
         composer: Of its pictures.
@@ -37,6 +39,7 @@ class _Place:
         gone: It has ended meanwhile.
     """
 
+    studio: Batcher
     seat: Seat
     identity_id: str
     composer: Composer = field(default_factory=Composer)
@@ -140,9 +143,10 @@ class Desk:
         """See `LineOwner`."""
         match kind:
             case "missed":
-                self._engine.studio.note_missed()
+                if self._engine.ready:
+                    self._engine.studio.note_missed()
             case "leave":
-                self._leave(self._guests[line].pop(fields["slot"]))
+                _leave(self._guests[line].pop(fields["slot"]))
             case _:
                 logger.warning("%s says %r, which nobody here understands", line.peer, kind)
 
@@ -152,7 +156,7 @@ class Desk:
             logger.error("%s", error)
         places = self._guests.pop(line, {})
         for place in places.values():
-            self._leave(place)
+            _leave(place)
         if places:
             logger.warning("%s is gone: its %d callers have left", line.peer, len(places))
 
@@ -163,12 +167,13 @@ class Desk:
         return [identity_fields(identity) for identity in self._engine.store.all()]
 
     async def _seat(self, places: dict[int, _Place], identity: str, admitted: bool) -> Fields:
+        studio = self._engine.studio
         if admitted:
-            seat = self._engine.studio.sit(await self._engine.store.features(identity), admitted=True)
+            seat = studio.sit(await self._engine.store.features(identity), admitted=True)
         else:
             seat = await self._new_seat(identity)
-        places[seat.row] = _Place(seat, identity)
-        return {"slot": seat.row, "phases_s": self._engine.studio.phases.all_s()}
+        places[seat.row] = _Place(studio, seat, identity)
+        return {"slot": seat.row, "phases_s": studio.phases.all_s()}
 
     async def _new_seat(self, identity_id: str) -> Seat:
         limit = self._config.max_sessions
@@ -180,25 +185,18 @@ class Desk:
         finally:
             self._opening -= 1
 
-    def _leave(self, place: _Place) -> None:
-        if place.busy:
-            place.gone = True
-        else:
-            self._engine.studio.leave(place.seat)
-
     async def _draw(self, place: _Place, fields: Fields) -> Fields:
-        studio = self._engine.studio
         place.busy = True
         try:
             if fields["identity"] != place.identity_id:
                 place.seat.identity = await self._engine.store.features(fields["identity"])
                 place.identity_id = fields["identity"]
-            drawn = await studio.draw(FarJob(place, self._memory, fields))
+            drawn = await place.studio.draw(FarJob(place, self._memory, fields))
         finally:
             place.busy = False
             if place.gone:
-                studio.leave(place.seat)
-        return {"rung": studio.rung, "late": drawn is None, **(drawn or {})}
+                _leave(place)
+        return {"rung": place.studio.rung, "late": drawn is None, **(drawn or {})}
 
     async def _show(self, identity: str) -> Fields:
         return {"jpeg": await self._engine.store.picture(identity)}
@@ -232,3 +230,10 @@ class Desk:
         others = [other for other in self._guests if other is not line]
         answers = await asyncio.gather(*map(ask, others))
         return {other.peer: answer for other, answer in zip(others, answers, strict=True) if answer is not None}
+
+
+def _leave(place: _Place) -> None:
+    if place.busy:
+        place.gone = True  # it leaves with its frame
+    else:
+        place.studio.leave(place.seat)

@@ -132,7 +132,8 @@ class Child:
     async def _start(self) -> asyncio.subprocess.Process:
         # a session of its own: Ctrl-C in a terminal is for the supervisor alone, which ends its children in order
         self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "stream.child"),
+            *(sys.executable, "-P", "-m", "stream.child"),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)},
             stdin=asyncio.subprocess.PIPE,
             pass_fds=[self._order.memory],
             start_new_session=True,
