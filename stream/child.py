@@ -64,7 +64,9 @@ def _be(order: Order) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # nothing more is written; it ends with the parent, however that ends
+    # nothing more is written, so this waits until the parent has ended, however it does; not by `sys.stdin`, whose lock
+    # the interpreter needs to end
+    os.read(sys.stdin.fileno(), 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
