@@ -1,4 +1,11 @@
-"""Where gateways ask the engine for what it does, in the engine's own process, and what they ask of each other."""
+"""Where gateways ask the engine for what it does, in the engine's own process, and what they ask of each other.
+
+A gateway asks for `seat` {identity, admitted} -> {slot, phases_s}, for `draw` {slot, identity, deadline_s, draw, and
+`far_frame.pack`} -> {rung, late, shape, broken}, for `features` {identity} -> {}, `picture` {identity} -> {jpeg} and
+`add` {photo, name} -> an identity; and of the others for `session` {id, close} -> its snapshot and for `metrics` ->
+{name: told}. It tells of `missed` frames and of who `leave`s {slot}. The engine tells when it is `ready` {facts,
+identities} and when the `identities` {identities} have changed.
+"""
 
 import asyncio
 import logging

@@ -5,13 +5,14 @@ import time
 from contextlib import asynccontextmanager
 from functools import partial
 
+import msgpack
 import numpy as np
 import pytest
 
 from models.system import FRAME_MS
 from stream.config import ServeConfig
 from stream.engine_desk import Desk
-from stream.engine_line import EngineLine
+from stream.engine_line import VERSION, EngineLine
 from stream.errors import BusyError, NotReadyError, UnknownIdentityError, UnknownSessionError
 from stream.face import DueMark, Face, FrameJob, Orders
 from stream.far_engine import FarEngine
@@ -220,6 +221,23 @@ async def test_a_gateway_finds_a_session_and_the_counters_of_the_others(tmp_path
     for process in ("engine", "gateway-1", "gateway-2"):
         assert f'visavis_frames_total{{outcome="sent",process="{process}"}} 0.0' in page
     assert page.count("# TYPE visavis_frames_total counter") == 1
+
+
+async def test_a_gateway_gives_up_an_engine_of_another_version(tmp_path):
+    async def greet(_, writer):
+        writer.write(msgpack.packb(["hello", VERSION + 1, "engine"]))
+        await writer.drain()
+        writer.close()
+
+    server, failed = await asyncio.start_unix_server(greet, tmp_path / "engine"), asyncio.Event()
+    far = FarEngine("gateway-1", tmp_path / "engine", make_memory(), nothing, failed.set)
+    far.start()
+    await asyncio.wait_for(failed.wait(), 5)
+    await far.loaded()
+    assert f"want {VERSION}: restart the server" in str(far.failure)
+    assert not far.ready
+    await far.stop()
+    server.close()
 
 
 class Tardy:
