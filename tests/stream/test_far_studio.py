@@ -1,6 +1,7 @@
 """Faces that are heard and encoded here and drawn behind a real socket, by an engine with its own store and batches."""
 
 import asyncio
+import threading
 import time
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,19 +33,35 @@ from tests.stream.http_fakes import TintSystem, decode, demo_dir, photo
 SOUND = tone(2.0)
 
 
-def local(tmp_path, **config):
+class Held(TintSystem):
+    """Draws each frame when it is let."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.go = threading.Event(), threading.Event()
+        self.go.set()
+
+    def step(self, *args):
+        self.began.set()
+        assert self.go.wait(10)
+        return super().step(*args)
+
+
+def local(tmp_path, system=None, **config):
     """An engine in this process that draws two demo faces."""
     demos = tmp_path / "demos"
     if not demos.exists():
         demo_dir(demos)
     told = ServeConfig(data_dir=tmp_path / "data", gateways=2, **config)
-    return told, LocalEngine(told, TintSystem, partial(IdentityStore, demo_dir=demos, decode=decode))
+    return told, LocalEngine(
+        told, lambda: system or TintSystem(), partial(IdentityStore, demo_dir=demos, decode=decode)
+    )
 
 
 @asynccontextmanager
-async def engine_at(tmp_path, memory, **config):
+async def engine_at(tmp_path, memory, system=None, **config):
     """An engine that gateways reach by `tmp_path / "engine"`; its batcher."""
-    told, engine = local(tmp_path, **config)
+    told, engine = local(tmp_path, system, **config)
     desk = Desk(told, engine, Metrics(), memory)
     engine.start()
     path = str(tmp_path / "engine")
@@ -184,10 +201,28 @@ async def test_all_gateways_together_hold_as_many_callers_as_the_server_was_told
         assert (await one.seat("ada")).row in (0, 1)
 
 
+async def test_a_caller_who_hangs_up_while_a_frame_is_drawn_leaves_after_it(tmp_path):
+    memory, system = make_memory(), Held()
+    async with engine_at(tmp_path, memory, system) as batcher, gateway(tmp_path, memory) as far:
+        call = Call(far.studio, await far.seat("ada"))
+        await far.store.picture("milo")  # drawn at leisure otherwise
+        system.began.clear()
+        system.go.clear()
+        drawing = asyncio.create_task(call.next())
+        assert await asyncio.to_thread(system.began.wait, 10)
+        drawing.cancel()
+        await asyncio.wait([drawing])
+        far.studio.leave(call.face.seat)
+        await far.store.features("ada")  # the engine has heard of it
+        assert len(batcher._shares) == 1
+        system.go.set()
+        await until(lambda: not batcher._shares)
+
+
 async def test_an_upload_by_one_gateway_is_known_to_the_other_and_can_be_called_there(tmp_path):
     memory = make_memory()
     async with engine_at(tmp_path, memory), gateway(tmp_path, memory) as one, gateway(tmp_path, memory, "g2") as other:
-        uploaded = await one.store.add(photo((10, 250, 10)), "Green")
+        uploaded = await one.store.add(photo((10, 60, 10)), "Green")
         assert one.store.find(uploaded.id) == uploaded
         call = Call(other.studio, await other.seat("ada"))
         await call.next()
@@ -195,7 +230,7 @@ async def test_an_upload_by_one_gateway_is_known_to_the_other_and_can_be_called_
         assert (await other.store.picture(uploaded.id))[:2] == b"\xff\xd8"
         swapped = await call.next(Orders(identity=(uploaded.id, await other.store.features(uploaded.id))))
         assert not swapped.repeated
-        assert call.luma == pytest.approx(16 + 219 / 255 * (0.299 * 10 + 0.587 * 250 + 0.114 * 10), abs=16)
+        assert call.luma == pytest.approx(16 + 219 / 255 * (0.299 * 10 + 0.587 * 60 + 0.114 * 10), abs=16)
         for unknown in (other.seat("eve"), other.store.features("eve")):
             with pytest.raises(UnknownIdentityError):
                 await unknown
@@ -244,13 +279,15 @@ class Tardy:
     """An engine that comes too late for every frame but the third."""
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.seats = [], asyncio.Event()
+        self.seats.set()
 
     def opened(self, line):
         pass
 
     async def answer(self, line, kind, fields):
         if kind == "seat":
+            await self.seats.wait()
             return {"slot": 0, "phases_s": [0.01]}
         self.asked.append(fields)
         return {"rung": "full", "late": len(self.asked) != 3, "shape": None, "broken": False}
@@ -276,6 +313,10 @@ async def test_what_the_engine_had_no_time_for_comes_with_the_next_frame(tmp_pat
         assert [await call.next() for _ in range(2)] == [None, None]
         for _ in range(2):
             await call.next()
+        tardy.seats.clear()
+        studio.disconnect()
+        studio.connect(line)
+        assert await call.next() is None  # there never was a picture, and the engine knows it not yet
     assert [asked["frames"] for asked in tardy.asked] == [[0], [0, 1], [0, 1, 2], [3]]
     heard = Hearing(facts, lookahead_ms=0, idle=False).push(SOUND[:1920])
     for due, sent in zip(heard[:3], unpack(tardy.asked[2]), strict=True):
