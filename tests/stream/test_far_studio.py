@@ -38,11 +38,10 @@ class Held(TintSystem):
 
     def __init__(self):
         super().__init__()
-        self.began, self.go = threading.Event(), threading.Event()
+        self.go = threading.Event()
         self.go.set()
 
     def step(self, *args):
-        self.began.set()
         assert self.go.wait(10)
         return super().step(*args)
 
@@ -205,11 +204,9 @@ async def test_a_caller_who_hangs_up_while_a_frame_is_drawn_leaves_after_it(tmp_
     memory, system = make_memory(), Held()
     async with engine_at(tmp_path, memory, system) as batcher, gateway(tmp_path, memory) as far:
         call = Call(far.studio, await far.seat("ada"))
-        await far.store.picture("milo")  # drawn at leisure otherwise
-        system.began.clear()
         system.go.clear()
         drawing = asyncio.create_task(call.next())
-        assert await asyncio.to_thread(system.began.wait, 10)
+        await until(batcher.phases.all_s)  # the engine has the frame
         drawing.cancel()
         await asyncio.wait([drawing])
         far.studio.leave(call.face.seat)
