@@ -22,10 +22,15 @@ from stream.supervisor import restart_delay_s, supervise
 ROOT = Path(__file__).parents[2]
 
 
+@contextlib.contextmanager
 def started(tmp_path, *words):
     command = [sys.executable, "-m", "stream.cli", "serve", "--port", "0", "--data-dir", str(tmp_path), *words]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_process_that_keeps_dying_is_started_ever_more_rarely_but_always_again():
@@ -74,8 +79,8 @@ def test_a_socket_path_that_is_too_long_names_the_remedy(monkeypatch, tmp_path):
 
 
 def test_an_engine_that_cannot_load_ends_the_server_with_1_and_the_reason(tmp_path):
-    server = started(tmp_path, "--gateways", "1", "--system", "nobody")
-    _, told = server.communicate(timeout=60)
+    with started(tmp_path, "--gateways", "1", "--system", "nobody") as server:
+        _, told = server.communicate(timeout=60)
     assert server.returncode == 1
     assert "engine: ERROR" in told
     assert "'nobody'" in told
@@ -87,14 +92,13 @@ def test_an_engine_that_cannot_load_ends_the_server_with_1_and_the_reason(tmp_pa
 
 
 def test_children_of_a_killed_supervisor_end_by_themselves(tmp_path):
-    server = started(tmp_path, "--gateways", "1")
     pids = []
-    for line in server.stderr:
-        pids += re.findall(r"is process (\d+)", line)
-        if len(pids) == 2:
-            break
-    os.kill(server.pid, signal.SIGKILL)
-    server.communicate()  # until the last of them has closed it
+    with started(tmp_path, "--gateways", "1") as server:
+        for line in server.stderr:
+            pids += re.findall(r"is process (\d+)", line)
+            if len(pids) == 2:
+                break
+        os.kill(server.pid, signal.SIGKILL)
     until_s = time.monotonic() + 10
     while time.monotonic() < until_s and any(Path(f"/proc/{pid}").exists() for pid in pids):
         time.sleep(0.02)
