@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from models.errors import ModelError
 from stream.config import ServeConfig
-from stream.errors import StreamError
+from stream.errors import AddressError, ChildError, StreamError
 from stream.log import log_to_stderr
 
 logger = logging.getLogger(__name__)
 
 ENGINE: Final = "engine"
 EXIT_FAILED: Final = 1
+EXIT_NEVER_BEGAN: Final = 3
+"""To start it again would not help: its system cannot be loaded, or it cannot listen."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,17 @@ class Order:
 
 
 def main() -> int:
-    """Be what the order says. Exit code 1: one of our own errors, which the log tells."""
+    """Be what the order says. Exit codes as above; the log says why."""
     order: Order = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     log_to_stderr(order.name)
     try:
         _be(order)
-    except (ModelError, StreamError, OSError) as error:
+    except ChildError:  # the engine has told of it
+        return EXIT_NEVER_BEGAN
+    except (StreamError, OSError) as error:
         logger.error("%s", error)
-        return EXIT_FAILED
+        return EXIT_NEVER_BEGAN if isinstance(error, AddressError) else EXIT_FAILED
     return 0
 
 

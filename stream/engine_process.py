@@ -11,6 +11,7 @@ from models.registry import load_system
 from stream.config import ServeConfig
 from stream.engine_desk import Desk
 from stream.engine_line import EngineLine
+from stream.errors import ChildError
 from stream.local_engine import LocalEngine
 from stream.metrics import Metrics
 
@@ -27,7 +28,8 @@ def run_engine(config: ServeConfig, name: str, path: Path, memory: int) -> None:
         memory: As of `stream.picture_slots`.
 
     Raises:
-        ModelError, StreamError, OSError: If the system could not be loaded, or its device has gone.
+        ChildError: If the system could not be loaded.
+        DeviceLostError: If its device has gone.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config, name, path, memory))
@@ -60,4 +62,4 @@ async def _run(config: ServeConfig, name: str, path: Path, memory: int) -> None:
     if desk.lost.done():
         raise desk.lost.result()
     if engine.failure is not None:
-        raise engine.failure
+        raise ChildError(name) from engine.failure

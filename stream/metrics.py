@@ -89,7 +89,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def told(self) -> Told:
-        """The same for another process, which makes one page of several by `text`."""
+        """The same for another process, which makes one page of several by `one_page`."""
         return [
             {
                 "name": metric.name,
@@ -101,7 +101,7 @@ class Metrics:
         ]
 
 
-def text(by_process: Mapping[str, Told]) -> bytes:
+def one_page(by_process: Mapping[str, Told]) -> bytes:
     """One page of the counters of several processes, each sample labelled with its `process`.
 
     They are not added up: one that is started anew begins at 0, which Prometheus sees only in a series of its own.

@@ -7,7 +7,7 @@ from stream.config import ServeConfig
 from stream.engine import Engine, Store
 from stream.errors import UnknownSessionError
 from stream.http_errors import code_of
-from stream.metrics import Metrics, Told, text
+from stream.metrics import Metrics, Told, one_page
 from stream.registry import SessionRegistry
 from stream.session import Session
 from stream.types import JSON, SessionOptions
@@ -157,4 +157,4 @@ class Service:
         """The page that Prometheus reads."""
         if self._neighbours is None:
             return self.metrics.text()
-        return text(await self._neighbours.metrics(self.metrics.told()))
+        return one_page(await self._neighbours.metrics(self.metrics.told()))

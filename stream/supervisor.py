@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from stream.child import ENGINE, EXIT_FAILED, Order
+from stream.child import ENGINE, EXIT_NEVER_BEGAN, Order
 from stream.config import ServeConfig
 from stream.errors import ChildError, PlatformError, SocketPathError
 from stream.listen_socket import reserve
@@ -103,13 +103,12 @@ class Child:
         Raises:
             ChildError: If the first one could not begin.
         """
-        quick_deaths = 0
-        first = True
+        quick_deaths, first = 0, True
         while True:
             began_s = time.monotonic()
             process = await self._start()
             code = await process.wait()
-            if first and code == EXIT_FAILED:
+            if first and code == EXIT_NEVER_BEGAN:
                 raise ChildError(self.name)
             first = False
             quick_deaths = 0 if time.monotonic() - began_s > SOUND_S else quick_deaths + 1

@@ -23,7 +23,7 @@ from stream.far_studio import FarFacts, FarStudio
 from stream.hearing import Hearing
 from stream.identities import IdentityStore
 from stream.local_engine import LocalEngine
-from stream.metrics import Metrics, text
+from stream.metrics import Metrics, one_page
 from stream.picture_slots import make_memory
 from stream.vp8 import Vp8Encoder
 from stream.worker import ModelWorker
@@ -248,7 +248,7 @@ async def test_a_gateway_finds_a_session_and_the_counters_of_the_others(tmp_path
         assert (await one.show_session("abc"))["state"] == "live"
         with pytest.raises(UnknownSessionError, match="abc"):
             await other.show_session("abc")
-        page = text(await one.metrics(Metrics().told())).decode()
+        page = one_page(await one.metrics(Metrics().told())).decode()
         assert asked == ["session", "metrics"]
     for process in ("engine", "gateway-1", "gateway-2"):
         assert f'visavis_frames_total{{outcome="sent",process="{process}"}} 0.0' in page
