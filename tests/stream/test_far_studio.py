@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import msgpack
@@ -134,11 +134,12 @@ async def test_pictures_drawn_elsewhere_are_those_drawn_here(tmp_path, framing):
 
 
 async def test_without_its_engine_a_face_is_repeated_and_then_goes_on_in_a_new_seat(tmp_path):
-    memory = make_memory()
-    async with gateway_of_two_engines(tmp_path, memory) as (far, first, second):
-        async with first:
-            call = Call(far.studio, await far.seat("ada"))
-            assert not (await call.next()).repeated
+    memory, first = make_memory(), AsyncExitStack()
+    await first.enter_async_context(engine_at(tmp_path, memory, max_sessions=2))
+    async with gateway(tmp_path, memory) as far:
+        call, other = [Call(far.studio, await far.seat(name)) for name in ("ada", "milo")]
+        assert not (await call.next()).repeated
+        await first.aclose()
         await until(lambda: not far.ready)
         assert call.studio.rung == "away"
         before = call.luma
@@ -148,29 +149,15 @@ async def test_without_its_engine_a_face_is_repeated_and_then_goes_on_in_a_new_s
         assert call.luma == before
         with pytest.raises(NotReadyError):
             await far.seat("ada")
-        async with second as batcher:
+        # who was let in once stays in, however many the next engine would admit
+        async with engine_at(tmp_path, memory, max_sessions=1) as batcher:
             await until(lambda: far.ready)
             shown = await drawn_again(call)
             assert not shown.repeated
             assert call.studio.rung == "full"
-            assert len(batcher.phases.all_s()) == 1
             assert call.luma > before  # it hears, so it glows
-
-
-@asynccontextmanager
-async def gateway_of_two_engines(tmp_path, memory):
-    """A gateway, and two engines that have not begun, for one after the other."""
-    far = FarEngine("gateway-1", tmp_path / "engine", memory, nothing, lambda: None)
-    far.start()
-    yield far, started(far, tmp_path, memory), engine_at(tmp_path, memory)
-    await far.stop()
-
-
-@asynccontextmanager
-async def started(far, tmp_path, memory):
-    async with engine_at(tmp_path, memory) as batcher:
-        await far.loaded()
-        yield batcher
+            await drawn_again(other)
+            assert sorted(seat.row for seat in batcher._shares) == [0, 1]
 
 
 async def drawn_again(call):
