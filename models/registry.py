@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from torch import nn
 
 from models.errors import CheckpointError, MissingWeightsError, UnknownSystemError
-from models.system import Described, System
+from models.system import Facts, KnownFacts, System
 from models.weights import Weights, config_from, read_weights
 
 if TYPE_CHECKING:
@@ -36,18 +35,7 @@ def bundled(name: str) -> Path | None:
     return next(iter(sorted((Path(__file__).parent / name / "weights").glob("*.safetensors"))), None)
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a system says of itself; see `Described`."""
-
-    name: str
-    front_end: str
-    lookahead_ms: tuple[int, ...]
-    frame_px: int
-    controls: frozenset[str]
-
-
-def facts(name: str) -> Described:
+def facts(name: str) -> Facts:
     """What a system with its bundled weights says of itself, sooner than it could draw.
 
     Raises:
@@ -58,7 +46,7 @@ def facts(name: str) -> Described:
     from models.visavis.renderer import DETAIL, FRAME_PX
     from models.visavis.system import Visavis
 
-    return Facts(name, Visavis.front_end, Visavis.lookahead_ms, FRAME_PX * DETAIL[SIZES[name]], Visavis.controls)
+    return KnownFacts(name, Visavis.front_end, Visavis.lookahead_ms, FRAME_PX * DETAIL[SIZES[name]], Visavis.controls)
 
 
 def load_system(

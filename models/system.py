@@ -114,8 +114,8 @@ class StreamState(Protocol):
         ...
 
 
-class Described(Protocol):
-    """What a system says of itself before anybody is enrolled."""
+class Facts(Protocol):
+    """What a system needs and what it can obey: all that a stream must know of it."""
 
     @property
     def name(self) -> str:
@@ -143,7 +143,18 @@ class Described(Protocol):
         ...
 
 
-class System(Described, Protocol):
+@dataclass(frozen=True)
+class KnownFacts:
+    """`Facts` of a system that is not here."""
+
+    name: str
+    front_end: str
+    lookahead_ms: tuple[int, ...]
+    frame_px: int
+    controls: frozenset[str]
+
+
+class System(Facts, Protocol):
     """Draws a face from cached identity features and a voice, one frame at a time."""
 
     @property

@@ -20,6 +20,8 @@ from stream.body_limit import BodyLimit
 from stream.config import ServeConfig
 from stream.describe import describe
 from stream.identities import Identity, IdentityStore
+from stream.local_engine import LocalEngine
+from stream.metrics import Metrics
 from stream.service import Service
 from stream.types import MAX_LOOKAHEAD_MS, SessionOptions
 
@@ -57,7 +59,7 @@ def create_app(
     make_store: Callable[..., IdentityStore] = IdentityStore,
     on_failure: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """The application; it begins to load its system when the ASGI lifespan starts.
+    """The application with an engine in its own process, which it begins to load when the ASGI lifespan starts.
 
     Args:
         config: What the server was told.
@@ -69,7 +71,14 @@ def create_app(
     def load() -> System:
         return system or load_system(config.system, config.weights, config.backend, config.precision)
 
-    service = Service(config, load, make_store, on_failure)
+    counters = Metrics()
+    engine = LocalEngine(config, load, make_store, on_enrolled=counters.on_enrolled, on_failure=on_failure)
+    return app_of(Service(config, engine, counters))
+
+
+def app_of(service: Service) -> FastAPI:
+    """The application; it starts and stops the service with the ASGI lifespan."""
+    config = service.config
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -130,13 +139,13 @@ async def open_session(offer: Offer, service: Owner, response: Response) -> Fact
 @_router.get("/v1/sessions/{session_id}")
 async def show_session(session_id: str, service: Owner) -> Facts:
     """State, latency of each stage, what was dropped."""
-    return service.registry.get(session_id).snapshot()
+    return await service.show_session(session_id)
 
 
 @_router.delete("/v1/sessions/{session_id}", status_code=204)
 async def close_session(session_id: str, service: Owner) -> None:
     """End a session."""
-    await service.registry.close(session_id, "closed by the client")
+    await service.close_session(session_id)
 
 
 @_router.post("/v1/identities", status_code=201)
@@ -204,7 +213,7 @@ async def is_ready(service: Owner) -> JSONResponse:
 @_router.get("/metrics", response_class=Response)
 async def show_metrics(service: Owner) -> Response:
     """Counters for Prometheus."""
-    return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)
+    return Response(await service.metrics_text(), media_type=metrics.CONTENT_TYPE)
 
 
 def _identity_json(identity: Identity) -> Facts:

@@ -127,9 +127,10 @@ class Batcher:
         if not room and not self._open_door:
             raise BusyError("sessions that this machine can draw in time", len(self._shares), RETRY_AFTER_S)
 
-    def sit(self, identity: IdentityState) -> Seat:
-        """A place for a new stream. Raises what `admit` does."""
-        self.admit()
+    def sit(self, identity: IdentityState, *, admitted: bool = False) -> Seat:
+        """A place for a new stream, or for one that was `admitted` before. Raises what `admit` does."""
+        if not admitted:
+            self.admit()
         taken = {seat.row for seat in self._shares}
         seat = Seat(next(row for row in count() if row not in taken), identity)
         self._shares[seat] = TALK
@@ -155,6 +156,10 @@ class Batcher:
             raise
         if brush.error is not None:
             raise brush.error
+
+    def roomiest(self, times_s: Sequence[float], seat: Seat) -> int:
+        """At which of those times this stream's frames would come farthest from all others'; see `Phases.roomiest`."""
+        return self.phases.roomiest(times_s, seat)
 
     def leave(self, seat: Seat) -> None:
         """The stream has ended; none of its frames is under way."""

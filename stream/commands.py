@@ -85,6 +85,14 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         help="let pages of this other site use the server, for example https://example.org; may be repeated",
     )
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="private key (PEM) for HTTPS")
+    parser.add_argument(
+        "--gateways",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that speak with the browsers, beside one that draws the faces; one that dies is started anew "
+        "(default: 0, one process does it all)",
+    )
 
 
 def _listen_options(parser: argparse.ArgumentParser) -> None:
@@ -175,11 +183,17 @@ def _serve(args: Arguments) -> int:
             allow_origins=tuple(args.allow_origin),
             tls_cert=args.tls_cert,
             tls_key=args.tls_key,
+            gateways=args.gateways,
         )
     )
-    from stream.serve import serve
+    if config.gateways:
+        from stream.supervisor import supervise
 
-    serve(config)
+        supervise(config)
+    else:
+        from stream.serve import serve
+
+        serve(config)
     return 0
 
 

@@ -14,6 +14,7 @@ from models.emotion import EMOTIONS, NEUTRAL
 from models.framing import Framing
 from stream.types import MAX_LOOKAHEAD_MS, IceServer
 
+MAX_GATEWAYS: Final = 64
 PUBLISHED_FILES: Final = {
     "davs": "the file 101_DAVS_checkpoint.pth.tar",
     "pcavs": "the folder checkpoints/demo with latest_net_G.pth, _V, _A_sync and _E",
@@ -107,6 +108,7 @@ class ServeConfig:
         tls_cert: Certificate chain (PEM) for HTTPS; needs `tls_key`.
         tls_key: Private key (PEM) for HTTPS.
         page_dir: The built page; None where it lies in the source tree.
+        gateways: Processes that speak with the browsers, beside one that draws; 0: one process does it all.
     """
 
     host: str = "127.0.0.1"
@@ -125,8 +127,11 @@ class ServeConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     page_dir: Path | None = None
+    gateways: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.gateways <= MAX_GATEWAYS:
+            raise ValueError(f"--gateways must be 0 to {MAX_GATEWAYS}, got {self.gateways}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"--port must be 0 to 65535, got {self.port}")
         _check_lookahead(self.lookahead_ms)

@@ -2,11 +2,11 @@
 
 from typing import TypedDict
 
-from models.system import Described
+from models.system import Facts
 
 
 class SystemFacts(TypedDict):
-    """What a system needs and what it can obey; see `models.system.Described`."""
+    """What a system needs and what it can obey; see `models.system.Facts`."""
 
     name: str
     front_end: str
@@ -15,7 +15,7 @@ class SystemFacts(TypedDict):
     controls: list[str]
 
 
-def describe(system: Described) -> SystemFacts:
+def describe(system: Facts) -> SystemFacts:
     """The facts of a system, ready for JSON."""
     return {
         "name": system.name,

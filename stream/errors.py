@@ -7,6 +7,11 @@ StreamError
 ├── AiortcMovedError    aiortc no longer has an attribute that an adapter hooks
 ├── WorkerClosedError   work was given to a model worker that has stopped
 ├── NotReadyError       the system is still being loaded
+├── EngineError         the engine's process failed in a way that only its log tells
+├── LineVersionError    a gateway and an engine of two versions
+├── ChildError          a process of the server could not begin
+├── PlatformError       several processes cannot share a port here
+├── SocketPathError     the engine's socket would have too long a path
 ├── BusyError           a limit is reached; `retry_after_s` says when to try again
 ├── DeviceFullError     the device has no memory left for another face
 ├── DeviceLostError     what the system draws on is gone
@@ -18,6 +23,7 @@ StreamError
 └── OtherRunError       a folder that holds a training run of another kind
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -89,6 +95,60 @@ class NotReadyError(StreamError, RuntimeError):
 
     def __str__(self) -> str:
         return f"the system is still being loaded: try again in {self.retry_after_s} s, or wait for GET /readyz"
+
+
+class EngineError(StreamError, RuntimeError):
+    """The engine's process failed at what a gateway asked for, in a way that nobody foresaw."""
+
+    def __init__(self, asked: str) -> None:
+        self.asked = asked
+
+    def __str__(self) -> str:
+        return f"something broke in the engine ({self.asked}): the server's log says more"
+
+
+class LineVersionError(StreamError, RuntimeError):
+    """A gateway and an engine do not speak the same version of their messages."""
+
+    def __init__(self, peer: str, got: object, want: int) -> None:
+        self.peer = peer
+        self.got = got
+        self.want = want
+
+    def __str__(self) -> str:
+        return f"{self.peer} speaks version {self.got!r} of the engine's messages, want {self.want}: restart the server"
+
+
+class ChildError(StreamError, RuntimeError):
+    """A process of the server ended before it had begun."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name} could not begin: the lines above say why"
+
+
+class PlatformError(StreamError, OSError):
+    """The system lacks what several processes need to serve one port."""
+
+    def __init__(self, lacks: str) -> None:
+        self.lacks = lacks
+
+    def __str__(self) -> str:
+        return f"--gateways needs {self.lacks}, which Linux has: leave the option out, and one process does it all"
+
+
+class SocketPathError(StreamError, OSError):
+    """The path of the engine's socket is longer than Unix domain sockets allow."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path = path
+        self.limit = limit
+
+    def __str__(self) -> str:
+        got = f"{self.path} ({len(os.fsencode(self.path))} bytes)"
+        return f"got {got} for the engine's socket, want at most {self.limit} bytes: set TMPDIR to a shorter folder"
 
 
 class BusyError(StreamError, RuntimeError):

@@ -128,7 +128,9 @@ class Face:
         Returns:
             None if there is no picture yet.
         """
-        if brush.frame is not None:
+        if brush.picture is not None:
+            self._picture = brush.picture
+        elif brush.frame is not None:
             self._picture = self._composer.i420(brush.frame, self.seat.identity.canvas)
         if self._picture is None:
             return None
@@ -140,10 +142,12 @@ class Face:
     def _obey(self, orders: Orders) -> None:
         for update in orders.updates:
             self._hearing.targets.update(update)
+        orders.updates.clear()  # obeyed: they must not come again with the orders of a frame that came to nothing
         if orders.identity is not None:
             self.seat.identity = orders.identity[1]
         if orders.interrupt:
             self._hearing.gate.interrupt()
+            orders.interrupt = False
 
 
 class FrameJob:
@@ -182,4 +186,5 @@ class FrameJob:
             return None
         payloads, self._stamps_s["convert"] = encoded
         self._stamps_s["encode"] = time.monotonic()
-        return Drawn(payloads, self._stamps_s, brush.frame is None, brush.broken)
+        repeated = brush.frame is None and brush.picture is None
+        return Drawn(payloads, self._stamps_s, repeated, brush.broken)

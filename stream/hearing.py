@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.audio import FRONT_ENDS, FeatureStream
 from models.idle import IdleLife
 from models.rig import CONTROLS, clamp
-from models.system import FRAME_MS, AudioFeatures, ControlBatch, System
+from models.system import FRAME_MS, AudioFeatures, ControlBatch, Facts
 from stream.errors import FrontEndError
 from stream.pacing import Pacer, snap, sound_end
 from stream.targets import ControlTargets
@@ -51,7 +51,7 @@ class Hearing:
         heard_samples: How much was pushed so far, at 16 kHz.
     """
 
-    def __init__(self, system: System, *, lookahead_ms: int = 40, idle: bool = True, seed: int = 0) -> None:
+    def __init__(self, system: Facts, *, lookahead_ms: int = 40, idle: bool = True, seed: int = 0) -> None:
         """Start in silence at media time 0. `lookahead_ms` snaps to the nearest that the system was trained for.
 
         Raises:
@@ -117,7 +117,7 @@ def _lips(lip_gain: float, speech_intensity: float) -> float:
     return min(2.0, lip_gain * (0.5 + 0.5 * speech_intensity))
 
 
-def silent_frame(system: System) -> DueFrame:
+def silent_frame(system: Facts) -> DueFrame:
     """The first frame of a stream in which nobody speaks."""
     lookahead_ms = system.lookahead_ms[0]
     quiet = Hearing(system, lookahead_ms=lookahead_ms, idle=False)

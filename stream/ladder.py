@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
-Rung = Literal["full", "no_wait", "half", "still"]
+Rung = Literal["full", "no_wait", "half", "still", "away"]
 """`full`: everything. `no_wait`: no frame waits for others to join its batch. `half`: 12.5 pictures a second, each sent
-twice. `still`: the person at rest."""
+twice. `still`: the person at rest. `away`: no step of the ladder, but the last picture while the engine is gone."""
 
-DRAWN: Final[dict[Rung, float]] = {"full": 1.0, "no_wait": 1.0, "half": 0.5, "still": 0.0}
+DRAWN: Final[dict[Rung, float]] = {"full": 1.0, "no_wait": 1.0, "half": 0.5, "still": 0.0, "away": 0.0}
 """Share of the frames that are drawn on a rung."""
 TOLD: Final[dict[Rung, str]] = {
     "full": "the picture is back at its best",
     "no_wait": "the server is busy: it draws each frame at once",
     "half": "the server is busy: 12.5 pictures a second",
     "still": "the server is too busy to draw: a still picture until it has time",
+    "away": "the engine has stopped and is started anew: a still picture until it is back",
 }
 WINDOW_S: Final = 2.0
 FEWEST_DUE: Final = 20

@@ -21,8 +21,13 @@ UNTIMED: Final = 2
 _SWING_DEGREES: Final = 5.0
 
 
-def measure_costs(system: System, identity: IdentityState) -> Costs:
+def measure_costs(system: System, identity: IdentityState, *, whole: bool = True) -> Costs:
     """What frames of a head that moves all the time cost on this thread; larger batches only while they are worth it.
+
+    Args:
+        system: What draws.
+        identity: Any face.
+        whole: Features and encoding are this thread's work too, not that of other processes.
 
     Raises:
         Whatever the system raises.
@@ -37,7 +42,7 @@ def measure_costs(system: System, identity: IdentityState) -> Costs:
         if not worth or step_ms[size] > MOST_STEP_MS:
             break
     [brush] = _paint(painter, [Seat(0, identity)], turns[0])
-    return Costs(step_ms, _row_ms(system, identity, brush))
+    return Costs(step_ms, _row_ms(system, identity, brush, whole))
 
 
 def _paint(painter: Painter, seats: list[Seat], due: DueFrame) -> list[Brush]:
@@ -54,13 +59,16 @@ def _turned(system: System, yaw_degrees: float) -> DueFrame:
     return replace(due, controls=ControlBatch(vector({"headYaw": yaw_degrees})[None], due.controls.lip_gain))
 
 
-def _row_ms(system: System, identity: IdentityState, painted: Brush) -> float:
+def _row_ms(system: System, identity: IdentityState, painted: Brush, whole: bool) -> float:
     hearing, composer, encoder = Hearing(system), Composer(), Vp8Encoder()
 
     def row(frame: int) -> None:
-        hearing.push(np.zeros(SAMPLE_RATE_HZ * FRAME_MS // 1000, np.float32))
+        if whole:
+            hearing.push(np.zeros(SAMPLE_RATE_HZ * FRAME_MS // 1000, np.float32))
         if painted.frame is not None:
-            encoder.encode(composer.i420(painted.frame, identity.canvas), frame)
+            picture = composer.i420(painted.frame, identity.canvas)
+            if whole:
+                encoder.encode(picture, frame)
 
     return _median_ms(row)
 

@@ -1,10 +1,11 @@
 """What `/metrics` tells Prometheus."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
 from models.errors import PhotoError
 from stream.types import STAGES, FrameReport
@@ -16,6 +17,9 @@ STAGE_BUCKETS_S: Final = (
 )
 ENROLMENT_BUCKETS_S: Final = (0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _OUTCOMES: Final = ("sent", "late", "dropped")
+
+Told = list[dict[str, Any]]
+"""Counters on their way to another process: {name, help, type, samples [[name, labels, value]]}, ready for msgpack."""
 
 
 class Metrics:
@@ -83,3 +87,39 @@ class Metrics:
     def text(self) -> bytes:
         """The page that Prometheus reads."""
         return generate_latest(self._registry)
+
+    def told(self) -> Told:
+        """The same for another process, which makes one page of several by `one_page`."""
+        return [
+            {
+                "name": metric.name,
+                "help": metric.documentation,
+                "type": metric.type,
+                "samples": [[sample.name, sample.labels, sample.value] for sample in metric.samples],
+            }
+            for metric in self._registry.collect()
+        ]
+
+
+def one_page(by_process: Mapping[str, Told]) -> bytes:
+    """One page of the counters of several processes, each sample labelled with its `process`.
+
+    They are not added up: one that is started anew begins at 0, which Prometheus sees only in a series of its own.
+    """
+    metrics: dict[str, Metric] = {}
+    for process, told in by_process.items():
+        for family in told:
+            metric = metrics.setdefault(family["name"], Metric(family["name"], family["help"], family["type"]))
+            for name, labels, value in family["samples"]:
+                metric.add_sample(name, {**labels, "process": process}, value)
+    registry = CollectorRegistry()
+    registry.register(_Fixed(metrics.values()))
+    return generate_latest(registry)
+
+
+class _Fixed(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics

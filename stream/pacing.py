@@ -68,6 +68,10 @@ class Phases(Generic[K]):
         """A member came."""
         self._phases_s[who] = at_s % self._period_s
 
+    def all_s(self) -> list[float]:
+        """When the members come, each from 0 to the period."""
+        return list(self._phases_s.values())
+
     def forget(self, who: K) -> None:
         """A member comes no more."""
         self._phases_s.pop(who, None)

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.finite import broken
@@ -50,6 +52,7 @@ class Brush:
         dues: The frame, after those before it that nobody drew.
         draw: False leaves the picture as it is, and only hears.
         frame: The new picture, [1, 3, frame_px, frame_px], -1 to 1; None: as before.
+        picture: The new picture if another process has drawn it, planar pixels [H * 3 / 2, W]; None: as before.
         broken: The model gave a number that is none: the stream begins anew, the picture is as before.
         error: Why there is none.
         pose: What was heard, [1, M], of a system that is `Posed`.
@@ -59,6 +62,7 @@ class Brush:
     dues: Sequence[DueFrame]
     draw: bool = True
     frame: Tensor | None = field(default=None, init=False)
+    picture: NDArray[np.uint8] | None = field(default=None, init=False)
     broken: bool = field(default=False, init=False)
     error: Exception | None = field(default=None, init=False)
     pose: Tensor | None = field(default=None, init=False)

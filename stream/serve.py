@@ -3,20 +3,19 @@
 import logging
 import signal
 import socket
-import sys
-from contextlib import ExitStack
 
 import uvicorn
+from fastapi import FastAPI
 
 from stream.app import create_app
 from stream.config import ServeConfig
-from stream.errors import AddressError
+from stream.listen_socket import listen
+from stream.log import log_to_stderr
 from stream.service import Service
 
 logger = logging.getLogger(__name__)
 
 GOODBYE_S = 5  # for requests that are still being answered when the server is told to stop
-BACKLOG = 128
 
 
 def serve(config: ServeConfig) -> None:
@@ -26,12 +25,25 @@ def serve(config: ServeConfig) -> None:
         AddressError: If nothing can listen on the address.
         ModelError, StreamError, OSError: If the system could not be loaded.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("aioice", "aiortc"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    listener = _listen(config.host, config.port)
+    log_to_stderr()
+    listener = listen(config.host, config.port)
     running: list[uvicorn.Server] = []
-    app = create_app(config, on_failure=lambda: _stop(running))
+    app = create_app(config, on_failure=lambda: stop(running))
+    run_app(app, config, listener, running)
+    service: Service = app.state.service
+    if service.failure is not None:
+        raise service.failure
+
+
+def run_app(app: FastAPI, config: ServeConfig, listener: socket.socket, running: list[uvicorn.Server]) -> None:
+    """Serve an application until SIGINT, SIGTERM or `stop`.
+
+    Args:
+        app: The application.
+        config: What the server was told.
+        listener: Where callers come.
+        running: Gets the server.
+    """
     scheme = "http" if config.tls_cert is None else "https"
     options = uvicorn.Config(
         app,
@@ -45,28 +57,12 @@ def serve(config: ServeConfig) -> None:
         timeout_graceful_shutdown=GOODBYE_S,
     )
     running.append(uvicorn.Server(options))
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.SIG_IGN)  # uvicorn raises the signal anew after its own orderly end
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # uvicorn raises the signal anew after its own orderly end
     logger.info("listening on %s://%s:%d", scheme, config.host, listener.getsockname()[1])
     running[0].run(sockets=[listener])
-    service: Service = app.state.service
-    if service.failure is not None:
-        raise service.failure
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    with ExitStack() as on_failure:
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            listener = on_failure.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-        except OSError as error:
-            raise AddressError(host, port, error.strerror or str(error)) from error
-        on_failure.pop_all()
-        return listener
-
-
-def _stop(running: list[uvicorn.Server]) -> None:
+def stop(running: list[uvicorn.Server]) -> None:
+    """End what `run_app` serves."""
     running[0].should_exit = True

@@ -12,10 +12,10 @@ from models.errors import ModelError
 from models.rig import INDEX
 from models.system import FRAME_MS, IdentityState
 from stream.alarm import Alarm
-from stream.batch import Batcher
 from stream.channel import LatestChannel
 from stream.control import AvOffset, Interrupt, Message, Ping, SetLookahead, SwapIdentity
 from stream.control_line import ControlLine
+from stream.engine import Studio
 from stream.errors import StreamError
 from stream.face import MAX_UPDATES, Drawn, DueMark, Face, FrameJob, Orders
 from stream.hearing import Hearing
@@ -67,12 +67,12 @@ class Session:
         identity_id: str,
         seat: Seat,
         options: SessionOptions,
-        batcher: Batcher,
+        studio: Studio,
         resolve_identity: Callable[[str], Awaitable[IdentityState]],
         max_idle_s: float,
     ) -> None:
         """Use `Session.open`."""
-        system = batcher.system
+        system = studio.system
         hearing = Hearing(system, lookahead_ms=options.lookahead_ms, idle=options.idle, seed=options.seed)
         self.id = secrets.token_urlsafe(12)
         self.answer_sdp = peer.answer_sdp
@@ -81,7 +81,7 @@ class Session:
         self.state = "connecting"
         self.on_frame: Callable[[FrameReport], None] | None = None
         self._connection, self._microphone = peer.connection, peer.microphone
-        self._system, self._batcher = system, batcher
+        self._system, self._studio = system, studio
         self._resolve_identity = resolve_identity
         self._max_idle_s, self._vanished_s = max_idle_s, min(VANISHED_S, max_idle_s)
         self._face = Face(hearing, seat, Vp8Encoder())
@@ -110,9 +110,9 @@ class Session:
         offer_sdp: str,
         offer_type: str,
         identity_id: str,
-        identity: IdentityState,
+        seat: Seat,
         options: SessionOptions,
-        batcher: Batcher,
+        studio: Studio,
         resolve_identity: Callable[[str], Awaitable[IdentityState]],
         ice_servers: Sequence[IceServer] = (),
         max_idle_s: float = MAX_IDLE_S,
@@ -123,26 +123,23 @@ class Session:
             offer_sdp: The browser's offer, all candidates gathered.
             offer_type: Must be "offer".
             identity_id: Name of the first face.
-            identity: Its features.
+            seat: A place in the studio, its own from now on.
             options: What the client chose.
-            batcher: Draws the face.
+            studio: Draws the face.
             resolve_identity: Gives the features for an id when the client swaps faces; its `StreamError`s and
                 `ModelError`s are told to the client and change nothing.
             ice_servers: STUN and TURN; none by default.
             max_idle_s: The session closes itself after so long without an RTP packet.
 
         Raises:
-            BusyError: If one more face could not be drawn in time.
-            DeviceLostError: If nothing can be drawn any more.
             OfferError: If the offer is not SDP, has no audio to receive, wants no video, or has no common codec.
             FrontEndError: If nobody here computes what the system listens to.
         """
-        seat = batcher.sit(identity)
         async with AsyncExitStack() as undo:
-            undo.callback(batcher.leave, seat)
+            undo.callback(studio.leave, seat)
             peer = await answer(offer_sdp, offer_type, ice_servers, want_voice=options.voice)
             undo.push_async_callback(peer.connection.close)
-            session = cls(peer, identity_id, seat, options, batcher, resolve_identity, max_idle_s)
+            session = cls(peer, identity_id, seat, options, studio, resolve_identity, max_idle_s)
             undo.pop_all()
             return session
 
@@ -161,7 +158,7 @@ class Session:
             await self.close("internal error")
         finally:
             await self.close("cancelled")
-            self._batcher.leave(self._face.seat)
+            self._studio.leave(self._face.seat)
             await self._connection.close()
             logger.info("session %s: %s, %d frames dropped", self.id, self.state, self._stats.dropped)
 
@@ -232,7 +229,7 @@ class Session:
             key = self._face_out.take_key_request()
             bitrate = self._face_out.believed_bitrate
             try:
-                drawn = await self._batcher.draw(FrameJob(self._face, due, samples, orders, key=key, bitrate=bitrate))
+                drawn = await self._studio.draw(FrameJob(self._face, due, samples, orders, key=key, bitrate=bitrate))
             except StreamError as error:  # no memory, or no device: nothing of this session's own making
                 self._line.tell({"t": "error", "code": "device", "message": str(error)})
                 await self.close(str(error))
@@ -311,7 +308,7 @@ class Session:
     def _mark_due(self, frames: range, received_s: float) -> None:
         # only the newest is drawn: late frames are dropped, never queued
         if self._due is not None:
-            self._batcher.note_missed()
+            self._studio.note_missed()
         skipped = [*([] if self._due is None else [self._due.frame]), *frames[:-1]]
         newest, lookahead_ms = frames[-1], self._pacer.lookahead_ms
         end = sound_end(newest, lookahead_ms)
@@ -322,11 +319,11 @@ class Session:
 
     def _choose_place(self, packet: RtpAudio, offered: tuple[int, int]) -> int:
         waits_s = [frame_wait_s(position + packet.samples, packet.samples, self.lookahead_ms) for position in offered]
-        return self._batcher.phases.roomiest([packet.arrival_s + wait_s for wait_s in waits_s], self._face.seat)
+        return self._studio.roomiest([packet.arrival_s + wait_s for wait_s in waits_s], self._face.seat)
 
     def _tell_rung(self) -> None:
-        if self._rung != self._batcher.rung:
-            self._rung = self._batcher.rung
+        if self._rung != self._studio.rung:
+            self._rung = self._studio.rung
             self._line.tell({"t": "notice", "code": "quality", "rung": self._rung, "message": TOLD[self._rung]})
 
     def _note_broken(self, broken: bool) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from models.registry import load_system
-from stream import cli, serve, train
+from stream import cli, serve, supervisor, train
 from stream.config import ServeConfig, TrainConfig, parse_ice_server
 from stream.describe import describe
 from stream.errors import AddressError
@@ -31,6 +31,13 @@ def parsed(monkeypatch, *words):
 
 def test_serve_without_options_is_the_default_config(monkeypatch):
     assert parsed(monkeypatch) == ServeConfig()
+
+
+def test_gateways_are_supervised(monkeypatch):
+    taken = []
+    monkeypatch.setattr(supervisor, "supervise", taken.append)
+    assert cli.main(["serve", "--gateways", "3"]) == 0
+    assert taken == [ServeConfig(gateways=3)]
 
 
 def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
@@ -65,6 +72,7 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
     [
         (["serve", "--port", "70000"], "--port must be 0 to 65535, got 70000"),
         (["serve", "--lookahead-ms", "1001"], "--lookahead-ms must be 0 to 1000"),
+        (["serve", "--gateways", "-1"], "--gateways must be 0 to 64, got -1"),
         (["serve", "--max-sessions", "0"], "--max-sessions must be at least 1"),
         (["serve", "--idle-timeout-s", "nan"], "--idle-timeout-s must be at least 1"),
         (["serve", "--allow-origin", "example.org"], "--allow-origin must be like https://example.org"),

@@ -12,6 +12,7 @@ from stream.compose import planes
 from stream.face import DueMark, Face, Orders
 from stream.hearing import Hearing
 from stream.paint import Painter, Seat
+from stream.targets import ControlUpdate
 from stream.vp8 import Vp8Encoder
 from tests.stream.fakes import Loudness, identity, tone
 
@@ -75,3 +76,14 @@ def test_a_still_picture_shows_the_person_at_rest_and_another_person_at_once():
     assert at_rest == [at_rest[0]] * 3
     assert abs(at_rest[0][0] - black_but_green(0.2)) < 1.5
     assert abs(other[0] - black_but_green(0.9)) < 1.5
+
+
+def test_orders_are_obeyed_once_and_a_new_face_is_due_until_it_is_drawn():
+    system = Loudness()
+    face = Face(Hearing(system, lookahead_ms=0, idle=False), Seat(0, identity(0.2)), Vp8Encoder())
+    other = ("other", identity(0.9))
+    orders = Orders([ControlUpdate({"headYaw": 5.0})], other, interrupt=True)
+    face.hear(DueMark(0, 0, 0, 0.0, 0.0), np.zeros(0, np.float32), orders, "full")
+    # nobody drew it: they come again with the next frame's
+    assert orders.followed_by(Orders()) == Orders([], other, interrupt=False)
+    assert face.seat.identity is other[1]

@@ -251,8 +251,8 @@ async def test_a_face_for_which_there_is_no_memory_is_refused_and_the_others_go_
 async def test_a_device_that_vanishes_ends_its_sessions_with_the_reason_and_the_server_starts_over(
     tmp_path, caller, monkeypatch
 ):
-    monkeypatch.setattr("stream.service.LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr("stream.service.RELOAD_S", 0.05)
+    monkeypatch.setattr("stream.local_engine.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("stream.local_engine.RELOAD_S", 0.05)
     system, second = Frail(), Caller()
     app = application(tmp_path, system)
     async with serving(app) as client:

@@ -41,8 +41,9 @@ async def calls(system: Loudness, *options: SessionOptions, max_idle_s: float = 
         async with asyncio.TaskGroup() as group:
             for one in options:
                 caller = Caller()
+                seat = batcher.sit(identity(0.2))
                 session = await Session.open(
-                    await caller.offer(), "offer", "ada", identity(0.2), one, batcher, faces, (), max_idle_s
+                    await caller.offer(), "offer", "ada", seat, one, batcher, faces, (), max_idle_s
                 )
                 session.reports = []
                 session.on_frame = lambda report, to=session.reports: to.append((time.monotonic(), report))
@@ -322,7 +323,7 @@ async def test_a_session_is_told_when_its_quality_gives_way_and_when_it_is_back(
     async with calls(Loudness(), STILL) as [(caller, session, _)]:
         await caller.until(lambda: len(caller.frames) > 3)
         for place, rung in ((1, "half"), (2, "still"), (0, "full")):
-            session._batcher._ladder._go(place, time.monotonic())
+            session._studio._ladder._go(place, time.monotonic())
             await caller.until(lambda rung=rung: session.snapshot()["quality"] == rung)
         await caller.until(lambda: len(caller.said("notice")) == 3)
         told = [(notice["code"], notice["rung"]) for notice in caller.said("notice")]
