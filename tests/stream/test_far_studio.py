@@ -10,7 +10,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from models.system import FRAME_MS
+from models.system import FRAME_MS, KnownFacts
 from stream.config import ServeConfig
 from stream.engine_desk import Desk
 from stream.engine_line import VERSION, EngineLine
@@ -19,7 +19,7 @@ from stream.face import DueMark, Face, FrameJob, Orders
 from stream.far_engine import FarEngine
 from stream.far_frame import unpack
 from stream.far_store import FarIdentity
-from stream.far_studio import FarFacts, FarStudio
+from stream.far_studio import FarStudio
 from stream.hearing import Hearing
 from stream.identities import IdentityStore
 from stream.local_engine import LocalEngine
@@ -288,7 +288,7 @@ async def test_what_the_engine_had_no_time_for_comes_with_the_next_frame(tmp_pat
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(lambda: EngineLine(tardy, "engine"), path)
     _, line = await loop.create_unix_connection(lambda: EngineLine(Tardy(), "gateway"), path)
-    facts = FarFacts("tint", "log_mel80", (0, 40), 64, frozenset())
+    facts = KnownFacts("tint", "log_mel80", (0, 40), 64, frozenset())
     with ModelWorker() as worker:
         studio = FarStudio(worker, make_memory(), facts)
         studio.connect(line)
