@@ -187,7 +187,7 @@ def _serve(args: Arguments) -> int:
         )
     )
     if config.gateways:
-        from stream.supervisor import supervise
+        from stream.processes.supervisor import supervise
 
         supervise(config)
     else:

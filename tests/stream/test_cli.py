@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from models.registry import load_system
-from stream import cli, serve, supervisor, train
+from stream import cli, serve, train
 from stream.config import ServeConfig, TrainConfig, parse_ice_server
 from stream.describe import describe
 from stream.errors import AddressError
+from stream.processes import supervisor
 from stream.types import IceServer
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,8 +8,8 @@ import msgpack
 import pytest
 
 from models.errors import PhotoError
-from stream.engine_line import VERSION, EngineLine
 from stream.errors import BusyError, EngineError, NotReadyError, UnknownIdentityError
+from stream.processes.engine_line import VERSION, EngineLine
 
 ERRORS = {
     "busy": BusyError("sessions", 3, 5),

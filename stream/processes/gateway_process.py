@@ -6,10 +6,10 @@ import uvicorn
 
 from stream.app import app_of
 from stream.config import ServeConfig
-from stream.engine_line import Fields
-from stream.far_engine import FarEngine
 from stream.listen_socket import listen
 from stream.metrics import Metrics
+from stream.processes.engine_line import Fields
+from stream.processes.far_engine import FarEngine
 from stream.serve import run_app, stop
 from stream.service import CLOSED_BY_CLIENT, Service
 
@@ -21,7 +21,7 @@ def run_gateway(config: ServeConfig, name: str, path: Path, memory: int) -> None
         config: What the server was told; the port is not 0.
         name: Of this process.
         path: The engine's socket.
-        memory: As of `stream.picture_slots`.
+        memory: As of `stream.processes.picture_slots`.
 
     Raises:
         AddressError: If nothing can listen on the address.

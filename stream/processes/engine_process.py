@@ -9,11 +9,11 @@ import uvloop
 
 from models.registry import load_system
 from stream.config import ServeConfig
-from stream.engine_desk import Desk
-from stream.engine_line import EngineLine
 from stream.errors import ChildError
 from stream.local_engine import LocalEngine
 from stream.metrics import Metrics
+from stream.processes.engine_desk import Desk
+from stream.processes.engine_line import EngineLine
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def run_engine(config: ServeConfig, name: str, path: Path, memory: int) -> None:
         config: What the server was told.
         name: Of this process.
         path: Of the socket; one that is left from before is replaced.
-        memory: As of `stream.picture_slots`.
+        memory: As of `stream.processes.picture_slots`.
 
     Raises:
         ChildError: If the system could not be loaded.

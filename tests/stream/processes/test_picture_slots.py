@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from stream.picture_slots import SLOT_BYTES, make_memory, read_picture, write_picture
+from stream.processes.picture_slots import SLOT_BYTES, make_memory, read_picture, write_picture
 
 WRITER = """
 import os, sys, numpy as np
-from stream.picture_slots import write_picture
+from stream.processes.picture_slots import write_picture
 for slot in (0, 3):
     write_picture(int(sys.argv[1]), slot, np.full((96, 64), 10 + slot, np.uint8))
 os.kill(os.getpid(), 9)

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from stream.engine_line import EngineLine, Fields
 from stream.errors import LineVersionError, NotReadyError
-from stream.far_store import FarIdentity, FarStore
-from stream.far_studio import FarStudio, far_facts
 from stream.metrics import Told
 from stream.paint import Seat
+from stream.processes.engine_line import EngineLine, Fields
+from stream.processes.far_store import FarIdentity, FarStore
+from stream.processes.far_studio import FarStudio, far_facts
 from stream.types import JSON
 from stream.worker import ModelWorker
 
@@ -43,7 +43,7 @@ class FarEngine:
         Args:
             name: Of this process.
             path: The engine's socket.
-            memory: As of `stream.picture_slots`.
+            memory: As of `stream.processes.picture_slots`.
             answer: What the other gateways may ask of this one, by kind and fields.
             on_failure: Called when `failure` is set.
         """

@@ -12,19 +12,19 @@ import pytest
 
 from models.system import FRAME_MS, KnownFacts
 from stream.config import ServeConfig
-from stream.engine_desk import Desk
-from stream.engine_line import VERSION, EngineLine
 from stream.errors import BusyError, NotReadyError, UnknownIdentityError, UnknownSessionError
 from stream.face import DueMark, Face, FrameJob, Orders
-from stream.far_engine import FarEngine
-from stream.far_frame import unpack
-from stream.far_store import FarIdentity
-from stream.far_studio import FarStudio
 from stream.hearing import Hearing
 from stream.identities import IdentityStore
 from stream.local_engine import LocalEngine
 from stream.metrics import Metrics, one_page
-from stream.picture_slots import make_memory
+from stream.processes.engine_desk import Desk
+from stream.processes.engine_line import VERSION, EngineLine
+from stream.processes.far_engine import FarEngine
+from stream.processes.far_frame import unpack
+from stream.processes.far_store import FarIdentity
+from stream.processes.far_studio import FarStudio
+from stream.processes.picture_slots import make_memory
 from stream.vp8 import Vp8Encoder
 from stream.worker import ModelWorker
 from tests.stream.fakes import tone

@@ -1,4 +1,4 @@
-"""How a process of `stream.supervisor` begins: told by its standard input, whose end is the end of its parent."""
+"""How a process of the supervisor begins: told by its standard input, whose end is the end of its parent."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ class Order:
         name: `ENGINE`, or a gateway's.
         config: What the server was told, the port chosen.
         path: The engine's socket.
-        memory: As of `stream.picture_slots`, inherited.
+        memory: As of `stream.processes.picture_slots`, inherited.
     """
 
     name: str
@@ -57,11 +57,11 @@ def main() -> int:
 def _be(order: Order) -> None:
     # each loads only what it needs: a gateway has no networks
     if order.name == ENGINE:
-        from stream.engine_process import run_engine
+        from stream.processes.engine_process import run_engine
 
         run_engine(order.config, order.name, order.path, order.memory)
     else:
-        from stream.gateway_process import run_gateway
+        from stream.processes.gateway_process import run_gateway
 
         run_gateway(order.config, order.name, order.path, order.memory)
 
@@ -75,6 +75,6 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     # the order was pickled by a process in which this module has its own name
-    from stream.child import main as run
+    from stream.processes.child import main as run
 
     sys.exit(run())

@@ -13,15 +13,15 @@ from typing import Final, TypeVar
 from models.errors import ModelError
 from models.system import FRAME_MS, KnownFacts
 from stream.batch import Job
-from stream.engine_line import EngineLine, Fields
 from stream.errors import NotReadyError, StreamError
-from stream.far_frame import pack
-from stream.far_store import FarIdentity
 from stream.hearing import DueFrame
 from stream.ladder import Rung
 from stream.pacing import Phases
 from stream.paint import MAX_MISSED, Brush, Seat
-from stream.picture_slots import read_picture
+from stream.processes.engine_line import EngineLine, Fields
+from stream.processes.far_frame import pack
+from stream.processes.far_store import FarIdentity
+from stream.processes.picture_slots import read_picture
 from stream.worker import ModelWorker
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class FarStudio:
 
         Args:
             worker: Its model thread hears and encodes.
-            memory: As of `stream.picture_slots`.
+            memory: As of `stream.processes.picture_slots`.
             facts: What draws.
         """
         self._worker, self._memory, self._facts = worker, memory, facts

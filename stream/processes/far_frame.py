@@ -9,8 +9,8 @@ from torch import Tensor
 
 from models.rig import CONTROLS
 from models.system import AudioFeatures, ControlBatch
-from stream.engine_line import Fields
 from stream.hearing import DueFrame
+from stream.processes.engine_line import Fields
 
 
 def pack(dues: Sequence[DueFrame]) -> Fields:

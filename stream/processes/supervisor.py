@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from stream.child import ENGINE, EXIT_NEVER_BEGAN, Order
 from stream.config import ServeConfig
 from stream.errors import ChildError, PlatformError, SocketPathError
 from stream.listen_socket import reserve
 from stream.log import log_to_stderr
-from stream.picture_slots import make_memory
+from stream.processes.child import ENGINE, EXIT_NEVER_BEGAN, Order
+from stream.processes.picture_slots import make_memory
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Child:
     async def _start(self) -> asyncio.subprocess.Process:
         # a session of its own: Ctrl-C in a terminal is for the supervisor alone, which ends its children in order
         self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "stream.child"),
+            *(sys.executable, "-P", "-m", "stream.processes.child"),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)},
             stdin=asyncio.subprocess.PIPE,
             pass_fds=[self._order.memory],
@@ -139,7 +139,7 @@ class Child:
         )
         logger.info("%s is process %d", self.name, process.pid)
         assert process.stdin is not None
-        process.stdin.write(pickle.dumps(self._order))  # and left open: see `stream.child`
+        process.stdin.write(pickle.dumps(self._order))  # and left open: see `child`
         return process
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from stream import supervisor
 from stream.config import ServeConfig
 from stream.errors import AddressError, PlatformError, SocketPathError
 from stream.listen_socket import listen, reserve
-from stream.supervisor import restart_delay_s, supervise
+from stream.processes import supervisor
+from stream.processes.supervisor import restart_delay_s, supervise
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @contextlib.contextmanager

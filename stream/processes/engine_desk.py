@@ -16,15 +16,15 @@ from stream.batch import Batcher
 from stream.compose import Composer
 from stream.config import ServeConfig
 from stream.describe import describe
-from stream.engine_line import EngineLine, Fields
 from stream.errors import BusyError, DeviceLostError, LineVersionError, StreamError, UnknownSessionError
-from stream.far_frame import unpack
-from stream.far_store import identity_fields
 from stream.ladder import Rung
 from stream.local_engine import LocalEngine
 from stream.metrics import Metrics
 from stream.paint import Brush, Seat
-from stream.picture_slots import write_picture
+from stream.processes.engine_line import EngineLine, Fields
+from stream.processes.far_frame import unpack
+from stream.processes.far_store import identity_fields
+from stream.processes.picture_slots import write_picture
 from stream.registry import RETRY_AFTER_S
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class FarJob:
     """A frame that a gateway has heard: a `Job` of `stream.batch`, which leaves its picture in the seat's slot."""
 
     def __init__(self, place: _Place, memory: int, fields: Fields) -> None:
-        """`fields` as of `FarStudio`; `memory` as of `stream.picture_slots`."""
+        """`fields` as of `FarStudio`; `memory` as of `stream.processes.picture_slots`."""
         self._place, self._memory, self._fields = place, memory, fields
 
     @property
@@ -95,7 +95,7 @@ class Desk:
             config: What the server was told.
             engine: Draws.
             metrics: Its counters.
-            memory: As of `stream.picture_slots`.
+            memory: As of `stream.processes.picture_slots`.
         """
         self.lost: asyncio.Future[DeviceLostError] = asyncio.get_running_loop().create_future()
         self._config, self._engine, self._metrics, self._memory = config, engine, metrics, memory

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from models.system import IdentityState
-from stream.engine_line import Fields
 from stream.errors import UnknownIdentityError
 from stream.identities import Identity
+from stream.processes.engine_line import Fields
 
 Ask = Callable[..., Awaitable[Fields]]
 """`EngineLine.ask` of whatever line there is."""
