@@ -300,11 +300,11 @@ def test_every_stage_learns_a_batch(clips, tmp_path, system):
     for number, stage in enumerate(recipe.stages):
         trainer._enter(number)
         batch, known = trainer.prepare(0), LEARNED[system, stage.name]
-        slow = (
-            system.startswith("equiav") or stage.name == "judges"
-        )  # the first steps of a net of many layers overshoot
+        # the first steps of a net of many layers overshoot
+        slow = stage.name in ("pretraining", "judges") or (system, stage.name) == ("pcavs", "generator")
         told = [trainer.step(batch)[known] for _ in range(20 if slow else 8)]
-        assert min(told[-3:]) < 0.99 * told[0], (stage.name, told)
+        third = len(told) // 3  # noise maps and windows are drawn anew in every step
+        assert sum(told[-third:]) < 0.99 * sum(told[:third]), (stage.name, told)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

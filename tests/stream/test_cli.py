@@ -151,7 +151,7 @@ def test_an_expected_failure_is_one_line_and_ends_with_1(words, told, capsys, mo
         def refuse(name):
             raise OSError("disk is gone")
 
-        monkeypatch.setattr("models.registry.load_system", refuse)
+        monkeypatch.setattr("models.registry.facts", refuse)
         told = "disk is gone"
     assert cli.main(words) == 1
     error = capsys.readouterr().err
