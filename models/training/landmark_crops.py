@@ -214,8 +214,7 @@ def load_renders(pairs: Path, mean: NDArray[np.float64]) -> tuple[CropSet, CropS
         pairs: What `models.training.pairs` wrote.
         mean: Mean face in crop units, [478, 2].
     """
-    known, unseen = list[Cut](), list[Cut]()
-    of_photo: dict[bool, list[int]] = {False: [], True: []}
+    known, unseen = list[tuple[Cut, int]](), list[tuple[Cut, int]]()
     for shard in tqdm(sorted(pairs.glob("*.npz")), desc="cut re-rendered faces"):
         with np.load(shard) as file:
             if "points" not in file.files:
@@ -223,14 +222,14 @@ def load_renders(pairs: Path, mean: NDArray[np.float64]) -> tuple[CropSet, CropS
             images, labels, held_out = file["images"], file["points"].astype(np.float64), file["held_out"]
         for person, state in np.ndindex(labels.shape[:2]):
             cuts = unseen if held_out[person] else known
-            of_photo[bool(held_out[person])].append(len(cuts) - state)
-            cuts.append(stored_crop(images[person, state], labels[person, state], mean))
+            cuts.append((stored_crop(images[person, state], labels[person, state], mean), len(cuts) - state))
 
-    def crop_set(cuts: list[Cut], photos: list[int]) -> CropSet:
-        crops, points = zip(*cuts, strict=True)
+    def crop_set(cuts: list[tuple[Cut, int]]) -> CropSet:
+        pictures, photos = zip(*cuts, strict=True)
+        crops, points = zip(*pictures, strict=True)
         return _crop_set(np.stack(crops), np.stack(points), torch.tensor(photos), mean)
 
-    return crop_set(known, of_photo[False]), crop_set(unseen, of_photo[True])
+    return crop_set(known), crop_set(unseen)
 
 
 def joined(one: CropSet, other: CropSet) -> CropSet:

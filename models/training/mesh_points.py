@@ -4,6 +4,7 @@ A detector's points on the photo are hung on the fitted rig, which then carries 
 labels a nod, a closed lid or a gaze aside as truly.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -41,10 +42,9 @@ def carried(rig: Rig, shape: Shape, points_px: Tensor, controls: Tensor) -> Tens
     photo = pose(rig, shape, own_controls(shape)[None])[0]
     moved = pose(rig, shape, controls)[..., :2]
     anchor, off = torch.empty(len(controls), POINTS, 2), torch.empty(POINTS, 2)
-    for points, vertices, neighbours in _carriers(rig, shape):
-        by, share = _nearest(points_px[points], photo[vertices], shape.scale_px_per_cm, neighbours)
-        anchor[:, points] = (moved[:, vertices[by]] * share[..., None]).sum(2)
-        off[points] = points_px[points] - (photo[vertices[by], :2] * share[..., None]).sum(1)
+    for points, by, share in _carriers(rig, shape, points_px, photo):
+        anchor[:, points] = (moved[:, by] * share[..., None]).sum(2)
+        off[points] = points_px[points] - (photo[by, :2] * share[..., None]).sum(1)
     return anchor + _met(anchor, off, points_px - off, _CLOSED_CM * float(shape.scale_px_per_cm))
 
 
@@ -52,10 +52,16 @@ def depths_px(rig: Rig, shape: Shape, points_px: Tensor) -> Tensor:
     """How far a photo's mesh points [478, 2] lie towards the camera from the neck's, [478], px, as the rig has it."""
     photo = pose(rig, shape, own_controls(shape)[None])[0]
     out = torch.empty(POINTS)
-    for points, vertices, neighbours in _carriers(rig, shape):
-        by, share = _nearest(points_px[points], photo[vertices], shape.scale_px_per_cm, neighbours)
-        out[points] = (photo[vertices[by], 2] * share).sum(1)
+    for points, by, share in _carriers(rig, shape, points_px, photo):
+        out[points] = (photo[by, 2] * share).sum(1)
     return out
+
+
+def _carriers(rig: Rig, shape: Shape, points_px: Tensor, photo: Tensor) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Some of the points, the vertices that carry each of them, [P, count], and their shares, [P, count]."""
+    for points, vertices, count in _candidates(rig, shape):
+        by, share = _nearest(points_px[points], photo[vertices], shape.scale_px_per_cm, count)
+        yield points, vertices[by], share
 
 
 def _nearest(points_px: Tensor, vertices_px: Tensor, scale_px_per_cm: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -89,8 +95,8 @@ def _met(anchor: Tensor, off: Tensor, photo: Tensor, closed_px: float) -> Tensor
     return out
 
 
-def _carriers(rig: Rig, shape: Shape) -> list[tuple[list[int], Tensor, int]]:
-    """Which points are carried by which vertices, and by how many: rims by their own side, irises by all of theirs."""
+def _candidates(rig: Rig, shape: Shape) -> list[tuple[list[int], Tensor, int]]:
+    """Which points may be carried by which vertices, by how many: rims by their own side, irises by all theirs."""
     marks = rig.landmarks68
     chains = ((rig.inner_lip, marks[64]), (rig.eye_right, marks[39]), (rig.eye_left, marks[45]))
     out: list[tuple[list[int], Tensor, int]] = []

@@ -96,16 +96,10 @@ def motion_loss_px(predicted: Tensor, labels: Tensor, weights: Tensor) -> Tensor
     What a detector takes for a point of a person is one thing in all of their pictures. Where the labels of states
     are carried by the rig, only what moves is told apart from that; without this loss turns are seen too short.
     """
-    seen, wanted = (_among_the_eyes(points, labels) for points in (predicted, labels))
-    moved, still = (seen - wanted).chunk(2)
-    return ((moved - still).abs() * weights[:, None]).mean() * CROP_PX
-
-
-def _among_the_eyes(points: Tensor, labels: Tensor) -> Tensor:
-    """Points [B, 478, 2] as upright as the labels' outer corners of the eyes lie, in their distance's usual share."""
     right, left = (torch.view_as_complex(labels[:, corner].contiguous()) for corner in (33, 263))
-    flat = torch.view_as_complex(points.contiguous()) - ((right + left) / 2)[:, None]
-    return torch.view_as_real(flat / (left - right)[:, None]) * _EYES_APART
+    off = torch.view_as_complex(predicted - labels) / (left - right)[:, None]  # upright, in distances of the eyes
+    moved, still = torch.view_as_real(off).chunk(2)
+    return ((moved - still).abs() * weights[:, None]).mean() * _EYES_APART * CROP_PX
 
 
 def initial_net(photos: list[Photo]) -> LandmarkNet:
