@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.blocks.framed import placed, settle
+from models.blocks.mel_listener import MelListener
 from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
 from models.blocks.vox_crop import cut_vox_face
-from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES, Wav2LipAudio
+from models.blocks.wav2lip_audio import MEL_BANDS, MEL_FRAMES
 from models.engine import REFERENCE, Plan
 from models.engine.networks import ready
 from models.fctfg.latents import FusionState
@@ -70,7 +71,7 @@ class Fctfg:
         self._rows = IdentityRows(self.name, self.identity_version, ("canonical",))
         with torch.no_grad():
             self._silence = networks.audio(torch.full((1, 1, MEL_BANDS, MEL_FRAMES), SILENT_MEL))
-        hears = _Listener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
+        hears = MelListener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
         latents = torch.zeros(1, networks.config.latents, networks.config.code)
         draws = _Painter(networks.generator), (latents, *networks.generator.noise_rows(noise, 1))
         self._hear, self._draw = ready(plan, self.name, hears, draws)
@@ -124,17 +125,6 @@ class Fctfg:
         latents = net.fusion.step(known["canonical"] + motion, state.fusion)
         (frames,) = self._draw(latents, *net.generator.noise_rows(self._noise, len(identities)))
         return settle(frames, identities)
-
-
-class _Listener(nn.Module):
-    """`wav2lip_mel80` windows [B, 16, 80] to the voice [B, voice]."""
-
-    def __init__(self, audio: Wav2LipAudio) -> None:
-        super().__init__()
-        self.audio = audio
-
-    def forward(self, windows: Tensor) -> tuple[Tensor]:
-        return (self.audio(windows.transpose(1, 2)[:, None]),)
 
 
 class _Painter(nn.Module):

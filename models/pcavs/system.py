@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.blocks.framed import placed, settle
+from models.blocks.mel_listener import MelListener
 from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
@@ -20,7 +21,7 @@ from models.blocks.vox_crop import cut_vox_face
 from models.engine import REFERENCE, Plan
 from models.engine.networks import ready
 from models.framing import Framing
-from models.pcavs.audio import MEL_BANDS, MEL_FRAMES, SyncEncoder
+from models.pcavs.audio import MEL_BANDS, MEL_FRAMES
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
 from models.system import AudioFeatures, ControlBatch, IdentityState
 
@@ -69,7 +70,7 @@ class Pcavs:
         self._motion_weight = torch.cat([layer.weight[:, known:] * layer.scale for layer in layers])
         with torch.no_grad():
             self._silence = networks.audio(torch.zeros(1, 1, MEL_BANDS, MEL_FRAMES))
-        hears = _Listener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
+        hears = MelListener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
         painter, shape = _Painter(networks.generator), networks.config.generator
         start = torch.zeros(1, shape.widths[0], shape.start_px, shape.start_px)
         draws = painter, (start, torch.zeros(1, sum(painter.widths)), *networks.generator.noise_rows(noise, 1))
@@ -128,17 +129,6 @@ class Pcavs:
         noise = self._networks.generator.noise_rows(self._noise, len(identities))
         (frames,) = self._draw(known["start"], scales, *noise)
         return settle(frames, identities)
-
-
-class _Listener(nn.Module):
-    """`lws_mel80` windows [B, 20, 80] to mouth features [B, features]."""
-
-    def __init__(self, audio: SyncEncoder) -> None:
-        super().__init__()
-        self.audio = audio
-
-    def forward(self, windows: Tensor) -> tuple[Tensor]:
-        return (self.audio(windows.transpose(1, 2)[:, None]),)
 
 
 class _Painter(nn.Module):
