@@ -11,7 +11,7 @@ from stream.errors import LineVersionError, NotReadyError
 from stream.metrics import Told
 from stream.paint import Seat
 from stream.processes.engine_line import EngineLine, Fields
-from stream.processes.far_store import FarIdentity, FarStore
+from stream.processes.far_store import FarStore
 from stream.processes.far_studio import FarStudio, far_facts
 from stream.types import JSON
 from stream.worker import ModelWorker
@@ -94,7 +94,7 @@ class FarEngine:
 
     async def seat(self, identity_id: str) -> Seat:
         """A place for a new stream; see `Engine.seat`."""
-        return await self.studio.sit(FarIdentity(self.studio.system.name, 0, {}, None, identity_id))
+        return await self.studio.sit(self.store.stand_in(identity_id))
 
     # the neighbours
 

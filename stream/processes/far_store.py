@@ -53,10 +53,14 @@ class FarStore:
             raise UnknownIdentityError(identity_id)
         return self._known[identity_id]
 
+    def stand_in(self, identity_id: str) -> FarIdentity:
+        """What stands for features, whether the engine has them in memory or not."""
+        return FarIdentity(self._system, 0, {}, None, identity_id)
+
     async def features(self, identity_id: str) -> FarIdentity:
         """What stands for features that the engine has in memory now; raises what `IdentityStore.features` does."""
         await self._ask("features", identity=identity_id)
-        return FarIdentity(self._system, 0, {}, None, identity_id)
+        return self.stand_in(identity_id)
 
     async def picture(self, identity_id: str) -> bytes:
         """The person at rest, JPEG; raises what `IdentityStore.picture` does."""
