@@ -83,9 +83,7 @@ def evaluate(args: argparse.Namespace) -> int:
     whole: dict[str, Any] = {"schema": SCHEMA, "system": system.name, "environment": environment()}
     whole |= {"refused": dict(refused), "faces": [asdict(report) for report in reports]}
     whole |= {"truth": asdict(truth[0]) if truth else None}
-    _write(args, whole, page(f"{system.name}, seen in its pictures", chapters, refused))
-    if args.json != "-":
-        _print(chapters, refused)
+    _tell(args, whole, f"{system.name}, seen in its pictures", chapters, refused)
     return 0 if reports else 1
 
 
@@ -99,9 +97,7 @@ def _compare(systems: list[System], args: argparse.Namespace) -> int:
         return _wrong(str(error))
     chapters = [videos_chapter(report, strips)]
     whole = {"schema": SCHEMA, "environment": environment(), "refused": dict(refused), "videos": asdict(report)}
-    _write(args, whole, page("Systems on the same clips", chapters, refused))
-    if args.json != "-":
-        _print(chapters, refused)
+    _tell(args, whole, "Systems on the same clips", chapters, refused)
     return 0
 
 
@@ -118,9 +114,7 @@ def _match(weights: list[tuple[str, Path | None]], args: argparse.Namespace) -> 
         return _wrong(str(error))
     chapters = [matching_chapter(scores)]
     told = {name: asdict(found) for name, found in scores.items()}
-    _write(args, {"schema": SCHEMA, "environment": environment(), "equiav": told}, page("EquiAV", chapters, []))
-    if args.json != "-":
-        _print(chapters, [])
+    _tell(args, {"schema": SCHEMA, "environment": environment(), "equiav": told}, "EquiAV", chapters, [])
     return 0
 
 
@@ -193,13 +187,22 @@ def _shown(pictures: list[Picture]) -> list[Picture]:
     return [pictures[i] for i in wanted.tolist()]
 
 
-def _write(args: argparse.Namespace, whole: dict[str, Any], text: str) -> None:
+def _tell(
+    args: argparse.Namespace,
+    whole: dict[str, Any],
+    title: str,
+    chapters: list[Chapter],
+    refused: list[tuple[str, str]],
+) -> None:
+    """Write the page and the JSON that are wanted; print the tables unless the JSON goes there."""
     if args.out:
-        args.out.write_text(text, encoding="utf-8")
+        args.out.write_text(page(title, chapters, refused), encoding="utf-8")
     if args.json == "-":
         print(json.dumps(whole, indent=2))
-    elif args.json:
+        return
+    if args.json:
         Path(args.json).write_text(json.dumps(whole, indent=2), encoding="utf-8")
+    _print(chapters, refused)
 
 
 def _print(chapters: list[Chapter], refused: list[tuple[str, str]]) -> None:

@@ -1,16 +1,12 @@
-"""Score EquiAV on held-out clips: `python -m models.training.equiav_score --clips DIR --plain FILE WEIGHTS ...`.
+"""How EquiAV is scored on held-out clips; `visavis eval --system equiav --videos DIR` does it.
 
 Retrieval: every held-out clip gives three windows that do not overlap; a window of one modality asks for its own among
 all windows of the other. Synchrony: a window of mouths is compared with the sound at -15 to +15 frames (0.6 s); right
 is a best offset of at most one frame, for single windows and for the mean over a clip's windows.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -19,8 +15,6 @@ from tqdm import tqdm
 
 from models.equiav.config import WINDOW_FRAMES, WINDOW_HOPS
 from models.equiav.scorer import Scorer
-from models.training.clips import ClipSet
-from models.training.equiav_windows import MouthSet
 
 CLIP_FRAMES: Final = 60
 GALLERY: Final = 3
@@ -107,43 +101,3 @@ def _embed(scorer: Scorer, mouths: Tensor, sound: Tensor) -> tuple[Tensor, Tenso
     starts = torch.arange(len(mouths) - WINDOW_FRAMES + 1)[:, None]
     seen = mouths[starts + torch.arange(WINDOW_FRAMES)].float() / 255
     return scorer.embed_sound(sound[4 * starts + torch.arange(WINDOW_HOPS)]), scorer.embed_mouths(seen)
-
-
-def table(scores: dict[str, Score]) -> str:
-    """The scores as a Markdown table, in percent."""
-    lines = [
-        "| network | a→v R@1 | R@5 | R@10 | v→a R@1 | R@5 | R@10 | sync, window | sync, clip |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, of in scores.items():
-        both = (of.audio_to_video, of.video_to_audio)
-        shares = [share for way in both for share in (way.r1, way.r5, way.r10)] + [of.sync_window, of.sync_clip]
-        lines.append(f"| {name} | " + " | ".join(f"{100 * share:.1f}" for share in shares) + " |")
-    any_score = next(iter(scores.values()))
-    chance = [any_score.chance_r1 * most for most in (1, 5, 10)] * 2 + [any_score.chance_sync] * 2
-    return "\n".join([*lines, "| chance | " + " | ".join(f"{100 * share:.1f}" for share in chance) + " |"])
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="equiav_score"
-    )
-    parser.add_argument("--clips", type=Path, required=True, help="folder of `visavis corpus videos`")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument(
-        "--plain", type=Path, nargs="*", default=[], help="weights of `visavis train --system equiav-plain`"
-    )
-    parser.add_argument("weights", type=Path, nargs="*", help="weights of `visavis train --system equiav`")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    held_out = MouthSet(ClipSet(args.clips, held_out=True, frames=CLIP_FRAMES))
-    clips = [held_out[row] for row in range(len(held_out))]
-    files = [(path, False) for path in args.weights] + [(path, True) for path in args.plain]
-    scores = {path.stem: score(Scorer.load(path, plain=plain), clips) for path, plain in files}
-    print(json.dumps({name: asdict(of) for name, of in scores.items()}, indent=1) if args.json else table(scores))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

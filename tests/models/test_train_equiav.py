@@ -11,13 +11,13 @@ from models.equiav.scorer import Scorer
 from models.errors import CheckpointError
 from models.training.clips import ClipSet
 from models.training.equiav_batches import views
-from models.training.equiav_score import main as score_main
 from models.training.equiav_score import offset_scores, retrieval, right_share, score
 from models.training.equiav_windows import MouthSet, cut, mouth_boxes, windows
 from models.training.recipes.equiav import PlainRecipe, rate
 from models.training.stages import Judges
 from models.training.systems import make_recipe
 from models.training.train_system import RunConfig, Trainer, train
+from stream import cli
 from tests.models.talking import talking_clip, write_clips
 
 
@@ -68,9 +68,10 @@ def test_both_objectives_write_weights_that_the_scorer_tells_apart(data, tmp_pat
         Scorer.load(tmp_path / "equiav-plain.safetensors")
     for seed in (1, 2):
         talking_clip("milo", seed, held_out=True, frames=60).save(tmp_path / "held-out" / "milo" / f"{seed}.npz")
-    words = ["--clips", str(tmp_path / "held-out"), "--json", files["equiav"], "--plain", files["equiav-plain"]]
-    assert score_main(words) == 0
-    shown = json.loads(capsys.readouterr().out)
+    systems = [word for name in files for word in ("--system", name, "--weights", files[name])]
+    assert cli.main(["eval", *systems, "--videos", str(tmp_path / "held-out"), "--json", "-"]) == 0
+    told = json.loads(capsys.readouterr().out)["equiav"]
+    shown = {name.split(",")[0]: of for name, of in told.items()}
     assert set(shown) == {"equiav", "equiav-plain"}
     assert (shown["equiav"]["clips"], shown["equiav"]["windows"]) == (2, 6)
     assert shown["equiav"]["chance_sync"] == pytest.approx(3 / 31)
