@@ -95,6 +95,11 @@ class LocalEngine:
         """Wait until the system is loaded, or could not be."""
         await self._settled.wait()
 
+    async def pulse(self) -> None:
+        """Come back when the model thread has done what it was asked before; at once while it loads."""
+        if self.ready:
+            await self._worker.run(lambda: None)
+
     async def stop(self) -> None:
         """Let go of the model thread."""
         self.ready = False

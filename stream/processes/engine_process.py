@@ -14,6 +14,7 @@ from stream.local_engine import LocalEngine
 from stream.metrics import Metrics
 from stream.processes.engine_desk import Desk
 from stream.processes.engine_line import EngineLine
+from stream.processes.watchdog import watch
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,9 @@ async def _run(config: ServeConfig, name: str, path: Path, memory: int) -> None:
     await asyncio.wait([stopping, loading], return_when=asyncio.FIRST_COMPLETED)
     if engine.ready:
         desk.open()
+        watching = asyncio.create_task(watch(engine.pulse), name="watchdog")
         await asyncio.wait([stopping, desk.lost], return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
     server.close()
     desk.close()
     loading.cancel()
