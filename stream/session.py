@@ -242,7 +242,7 @@ class Session:
             else:
                 self._note_broken(drawn.broken)
                 capture_s = self._ear.wall_s(VOICE_SAMPLES * due.frame)
-                send_s = self._voice.face_due_s(capture_s, repeated=drawn.repeated)
+                send_s = self._voice.face_due_s(capture_s, repeated_by_s=due.deadline_s if drawn.repeated else None)
                 drawn.stamps_s["hold"] = max(drawn.stamps_s["encode"], send_s)
                 if not drawn.repeated:  # the voice must wait for a face that moves
                     self._voice.note_face(time.monotonic() - capture_s)

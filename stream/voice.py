@@ -25,6 +25,8 @@ MAX_TRIM_S: Final = 0.3
 MAX_HOLD_S: Final = 0.08
 UNSEEN_S: Final = 0.015
 """A face that is ahead of its voice by no more than this is not held: nobody sees it, and holding costs latency."""
+EARLY_S: Final = 0.01
+"""Before its deadline a repeated frame leaves: the event loop wakes late, and a packet takes a while to go."""
 MAX_SKIP: Final = 50
 
 
@@ -73,13 +75,16 @@ class VoiceLine:
         """How much later than usual a frame is to be sent, 0 to 0.08."""
         return max(0.0, -self._behind_s)
 
-    def face_due_s(self, capture_s: float, *, repeated: bool = False) -> float:
+    def face_due_s(self, capture_s: float, *, repeated_by_s: float | None = None) -> float:
         """When to send the frame whose sound came in at `capture_s`; one that took long to draw waits less.
 
-        One that is `repeated`, not drawn, comes when a drawn one would: or a browser sees an uneven stream, and the
-        voice, which waits for what moves, seems late.
+        One that is repeated, not drawn, comes when a drawn one would: or a browser sees an uneven stream, and the
+        voice, which waits for what moves, seems late. But it is not late itself: `repeated_by_s` is its own deadline.
         """
-        return capture_s + self._lag_s + self.face_hold_s if self.face_hold_s or repeated else capture_s
+        usual_s = capture_s + self._lag_s + self.face_hold_s
+        if repeated_by_s is not None:
+            return min(usual_s, repeated_by_s + self.face_hold_s - EARLY_S)
+        return usual_s if self.face_hold_s else capture_s
 
     def push(self, packet: RtpAudio, position: int) -> None:
         """Take a packet whose sound begins at `position` (48 kHz)."""

@@ -1,7 +1,7 @@
 import pytest
 
 from stream.jitter import RtpAudio
-from stream.voice import MAX_HOLD_S, MAX_PACKETS, SMOOTH, UNSEEN_S, VoiceLine
+from stream.voice import EARLY_S, MAX_HOLD_S, MAX_PACKETS, SMOOTH, UNSEEN_S, VoiceLine
 
 
 def wall_s(position: float) -> float:
@@ -94,7 +94,8 @@ def test_a_face_waits_for_a_voice_that_cannot_come_sooner():
 def test_a_held_face_keeps_its_cadence_however_long_a_frame_took():
     line = VoiceLine(0.1)
     assert line.face_due_s(7.0) == 7.0  # at once
-    assert line.face_due_s(7.0, repeated=True) == pytest.approx(7.0 + 0.1)  # as late as a face that is drawn
+    assert line.face_due_s(7.0, repeated_by_s=8.0) == pytest.approx(7.0 + 0.1)  # as late as a face that is drawn
+    assert line.face_due_s(7.0, repeated_by_s=7.06) == pytest.approx(7.06 - EARLY_S)  # before it would be late
     line.trim(2 * 1000 * (0.1 + 0.05))
     line.due(0.0, wall_s)
     assert line.face_due_s(7.0) == pytest.approx(7.0 + 0.1 + 0.05)
