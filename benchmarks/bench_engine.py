@@ -112,8 +112,8 @@ class Scene:
 
     def __init__(self, system: Visavis, batch: int, *, alone: bool = False) -> None:
         self.system = system
-        people = _people(system)
-        self._identities = [people[row % len(people)] for row in range(batch)]
+        faces = people(system)
+        self._identities = [faces[row % len(faces)] for row in range(batch)]
         random = torch.Generator().manual_seed(0)
         self._heard = torch.rand(1, HOPS_PER_FRAME, BANDS, generator=random).expand(batch, -1, -1).contiguous()
         turns = [vector({"headYaw": 8.0 * (-1) ** row, "jawOpen": 0.3}) for row in range(batch)]
@@ -138,8 +138,8 @@ def _system(backend: Backend, precision: Precision, size: Size) -> Visavis:
 
 
 @cache
-def _people(system: Visavis) -> list[IdentityState]:
-    """Two mean faces under smooth random colours."""
+def people(system: Visavis) -> list[IdentityState]:
+    """Two identities of nobody: mean faces under smooth random colours."""
     shape = Shape.from_tensors({name: tensor[0] for name, tensor in mean_shape().tensors().items()})
     side = PHOTO_PX * system.frame_px // 256
     random = torch.Generator().manual_seed(1)

@@ -1,56 +1,117 @@
-"""Sessions against latency: what a ramp found, as rows that a report draws."""
+"""Sessions against latency: a ramp through the engine that serves them, until the 99th percentile misses a frame.
+
+The sessions' sound is heard already and their pictures are not encoded, as in the engine of `visavis serve --gateways`:
+that needs torch and numpy alone. `bench_capacity` has whole sessions.
+"""
 
 import math
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final, cast
 
+import torch
+from numpy import uint8
+from numpy.typing import NDArray
+
+from benchmarks.bench_engine import LOOKAHEAD_MS, Scene, compare, people
 from benchmarks.harness import Device, Row, value_row
+from benchmarks.plan import Plan
+from benchmarks.suite import Part
+from models.audio.log_mel import BANDS, HOPS_PER_FRAME
+from models.engine import choose
+from models.rig import vector
+from models.system import FRAME_MS, AudioFeatures, ControlBatch, System
+from models.visavis.renderer import Size
+from models.visavis.system import Visavis
+from stream.compose import Composer
+from stream.due_frame import DueFrame
+from stream.ladder import Rung
+from stream.measure import measure_costs
+from stream.paint import Brush, Seat
+from stream.ramp import LIMIT_MS, Step, ramp
 
-BENCH: Final = "sessions"
-DUE_MS: Final = 40.0
+_SWING_DEG: Final = 8.0
+_SWING_FRAMES: Final = 9.0
 
 
-class Step(Protocol):
-    """What so many sessions got, ms from the moment a frame was due; infinite where it was never drawn."""
-
-    @property
-    def sessions(self) -> int: ...
-    @property
-    def p50_ms(self) -> float: ...
-    @property
-    def p95_ms(self) -> float: ...
-    @property
-    def p99_ms(self) -> float: ...
+def parts(plan: Plan) -> list[Part]:
+    """A part for each size of the house model that is meant for the device."""
+    sizes: tuple[Size, ...] = ("base", "small") if plan.device == "cuda" else ("small",)
+    return [Part(f"{size}, engine alone", lambda size=size: _engine(size, plan)) for size in sizes]
 
 
-def rows(system: str, steps: Iterable[Step], frames: int, device: Device) -> list[Row]:
+@torch.no_grad()
+def _engine(size: Size, plan: Plan) -> list[Row]:
+    house = Visavis.load(size=size)
+    wanted = Scene(Visavis.load("eager", size, precision="fp32"), 1).run()
+    compare(f"the engine, {size},", choose("auto", "auto").precision, Scene(house, 1).run(), wanted)
+    system, faces = cast("System", house), people(house)
+    found = ramp(system, faces, lambda: measure_costs(system, faces[0]), _Speaker, seconds(plan))
+    return rows(f"{size}, engine alone", found.steps, plan.device)
+
+
+def seconds(plan: Plan) -> float:
+    """How long each number of sessions is tried."""
+    return plan.n * FRAME_MS / 1000.0
+
+
+class _Speaker:
+    """A stream whose head turns all the time, so that every frame is drawn: a `stream.ramp.Speaker`."""
+
+    def __init__(self, system: System, seat: Seat, number: int, frames: int) -> None:
+        self.seat = seat
+        self.composer = Composer()
+        random = torch.Generator().manual_seed(number)
+        self._heard = torch.rand(frames, 1, HOPS_PER_FRAME, BANDS, generator=random)
+        self._number = number
+
+    def job(self, frame: int, due_s: float) -> "_Job":
+        turn = _SWING_DEG * math.sin(self._number + frame / _SWING_FRAMES)
+        controls = ControlBatch(vector({"headYaw": turn, "jawOpen": 0.3})[None], torch.ones(1))
+        features = AudioFeatures(self._heard[frame], torch.tensor([LOOKAHEAD_MS]))
+        return _Job(self, DueFrame(frame, features, controls), due_s + FRAME_MS / 1000.0)
+
+
+class _Job:
+    """One of its frames: a `stream.batch.Job` that is heard already and is done when its pixels lie on the host."""
+
+    def __init__(self, speaker: _Speaker, due: DueFrame, deadline_s: float) -> None:
+        self.seat, self.deadline_s = speaker.seat, deadline_s
+        self._composer, self._due = speaker.composer, due
+
+    def hear(self, rung: Rung) -> Brush:
+        return Brush(self.seat, [self._due])
+
+    def finish(self, brush: Brush) -> NDArray[uint8] | None:
+        return None if brush.frame is None else self._composer.i420(brush.frame, self.seat.identity.canvas)
+
+
+def rows(name: str, steps: Iterable[Step], device: Device) -> list[Row]:
     """A row for each number of sessions, fewest first, and one of the most that were in time.
 
     Args:
-        system: What drew: name and pixels.
+        name: What drew.
         steps: What was tried, in any order; a number at which half the frames were never drawn gives no row.
-        frames: How many of each session were counted.
-        device: What drew.
+        device: What it drew on.
     """
     tried = sorted(steps, key=lambda step: step.sessions)
     found = [
         Row(
-            BENCH,
-            f"{system}, {step.sessions} sessions",
+            "sessions",
+            f"{name}, {step.sessions} at once",
             "ms",
             step.p50_ms,
             _finite(step.p95_ms),
             _finite(step.p99_ms),
-            step.sessions * frames,
+            step.sessions * step.frames,
             device=device,
             x=float(step.sessions),
-            x_unit=BENCH,
+            x_unit="sessions",
         )
         for step in tried
         if math.isfinite(step.p50_ms)
     ]
-    most = max((step.sessions for step in tried if step.p99_ms <= DUE_MS), default=0)
-    return [*found, value_row(BENCH, f"{system}, most in time", BENCH, most, device=device)]
+    most = max((step.sessions for step in tried if step.in_time), default=0)
+    return [*found, value_row("sessions", f"{name}, most within {LIMIT_MS:g} ms", "sessions", most, device=device)]
 
 
 def _finite(ms: float) -> float | None:

@@ -29,6 +29,12 @@ def _enroll(_: "Plan") -> list[Part]:
     return [Part("demo photos", bench_enroll.run)]
 
 
+def _capacity(plan: "Plan") -> list[Part]:
+    from benchmarks import bench_capacity
+
+    return bench_capacity.parts(plan)
+
+
 def _server(plan: "Plan") -> list[Part]:
     from benchmarks import bench_server
 
@@ -45,6 +51,7 @@ LIVE_SUITES: Final = (
     Suite("encode", _encode),
     Suite("render", _render),
     Suite("enroll", _enroll),
+    Suite("capacity", _capacity),
     Suite("server", _server),
     Suite("soak", _soak),
 )

@@ -38,6 +38,12 @@ def _systems(plan: "Plan") -> list[Part]:
     return bench_systems.parts(plan)
 
 
+def _sessions(plan: "Plan") -> list[Part]:
+    from benchmarks import bench_sessions
+
+    return bench_sessions.parts(plan)
+
+
 def _start(plan: "Plan") -> list[Part]:
     from benchmarks import bench_start
 
@@ -48,6 +54,7 @@ TORCH_SUITES: Final = (
     Suite("parity", _parity),
     Suite("kernels", _kernels),
     Suite("stages", _stages),
+    Suite("sessions", _sessions),
     Suite("systems", _systems),
     Suite("engine", _engine),  # compiles whole systems, which may take all the time that the others leave
     Suite("start", _start),

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from models.system import FRAME_MS, IdentityState, System
 from stream.costs import TALK, Costs
+from stream.due_frame import silent_frame
 from stream.errors import BusyError, DeviceLostError
-from stream.hearing import silent_frame
 from stream.ladder import DRAWN, Ladder, Rung
 from stream.pacing import Phases
 from stream.paint import Brush, Painter, Seat

@@ -370,9 +370,10 @@ def _capacity(args: Arguments) -> int:
     from tqdm import tqdm
 
     from models.registry import load_system
-    from stream.capacity import LIMIT_MS, Step, find_capacity
+    from stream.capacity import find_capacity
     from stream.config import PHOTO_SUFFIXES
     from stream.identities import DEMO_DIR, enroll_file
+    from stream.ramp import LIMIT_MS, Step
 
     system = load_system(args.system, args.weights)
     photos = sorted(path for path in DEMO_DIR.glob("*") if path.suffix in PHOTO_SUFFIXES)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from models.system import IdentityState, System
-from stream.hearing import DueFrame, Hearing
+from stream.due_frame import DueFrame
+from stream.hearing import Hearing
 
 __all__ = ["Drive", "DueFrame"]
 

@@ -1,13 +1,14 @@
 """From a due frame to VP8 payloads: what the model thread does for one stream before and after its batch."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.system import FRAME_MS, IdentityState
+from models.system import FRAME_MS, SAMPLE_RATE_HZ, Facts, IdentityState
 from stream.compose import Composer
 from stream.hearing import Hearing
 from stream.ladder import Rung
@@ -188,3 +189,15 @@ class FrameJob:
         self._stamps_s["encode"] = time.monotonic()
         repeated = brush.frame is None and brush.picture is None
         return Drawn(payloads, self._stamps_s, repeated, brush.broken)
+
+
+def own_part(system: Facts) -> Callable[[int, NDArray[np.uint8] | None], None]:
+    """What a frame takes beside drawing: to hear 40 ms, and to encode a picture if there is one."""
+    hearing, encoder = Hearing(system), Vp8Encoder()
+
+    def part(frame: int, picture: NDArray[np.uint8] | None) -> None:
+        hearing.push(np.zeros(SAMPLE_RATE_HZ * FRAME_MS // 1000, np.float32))
+        if picture is not None:
+            encoder.encode(picture, frame)
+
+    return part

@@ -1,43 +1,16 @@
 """From sound to what a frame needs, without a clock: what the live stage and `visavis render` both run."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.audio import FRONT_ENDS, FeatureStream
 from models.idle import IdleLife
 from models.rig import CONTROLS, clamp
 from models.system import FRAME_MS, AudioFeatures, ControlBatch, Facts
-from stream.errors import FrontEndError
+from stream.due_frame import DueFrame, feature_stream
 from stream.pacing import Pacer, snap, sound_end
 from stream.targets import ControlTargets
 from stream.vad import MouthGate
-
-
-@dataclass(frozen=True)
-class DueFrame:
-    """One frame whose sound is complete, ready to be drawn.
-
-    Attributes:
-        frame: Its number; its media time is 40 * frame ms.
-        features: For `System.step`, batch of one.
-        controls: For `System.step`, batch of one.
-    """
-
-    frame: int
-    features: AudioFeatures
-    controls: ControlBatch
-
-    @property
-    def pts_ms(self) -> int:
-        return FRAME_MS * self.frame
-
-    def at_rest(self) -> "DueFrame":
-        """The same moment of a person who neither speaks nor moves."""
-        still = ControlBatch(torch.zeros_like(self.controls.values), torch.zeros_like(self.controls.lip_gain))
-        return DueFrame(self.frame, self.features, still)
 
 
 class Hearing:
@@ -55,15 +28,13 @@ class Hearing:
         """Start in silence at media time 0. `lookahead_ms` snaps to the nearest that the system was trained for.
 
         Raises:
-            FrontEndError: If the system needs a front end that is not in `models.audio.FRONT_ENDS`.
+            FrontEndError: As of `feature_stream`.
         """
-        if system.front_end not in FRONT_ENDS:
-            raise FrontEndError(system.front_end, tuple(FRONT_ENDS))
         self.targets = ControlTargets()
         self.gate = MouthGate()
         self.heard_samples = 0
         self._lookaheads_ms = system.lookahead_ms
-        self._features = FeatureStream(FRONT_ENDS[system.front_end]())
+        self._features = feature_stream(system)
         self._pacer = Pacer(snap(lookahead_ms, system.lookahead_ms))
         self._idle = IdleLife(seed) if idle else None
 
@@ -115,10 +86,3 @@ class Hearing:
 def _lips(lip_gain: float, speech_intensity: float) -> float:
     """Factor on the lips, 0 to 2; at a speech intensity of 0, a mumble, they still move by half."""
     return min(2.0, lip_gain * (0.5 + 0.5 * speech_intensity))
-
-
-def silent_frame(system: Facts) -> DueFrame:
-    """The first frame of a stream in which nobody speaks."""
-    lookahead_ms = system.lookahead_ms[0]
-    quiet = Hearing(system, lookahead_ms=lookahead_ms, idle=False)
-    return quiet.push(np.zeros(sound_end(0, lookahead_ms), np.float32))[0]

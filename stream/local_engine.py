@@ -13,6 +13,7 @@ from stream.batch import Batcher
 from stream.config import ServeConfig
 from stream.costs import Costs
 from stream.errors import DeviceLostError, NotReadyError
+from stream.face import own_part
 from stream.identities import IdentityStore
 from stream.measure import measure_costs
 from stream.paint import Seat
@@ -166,8 +167,8 @@ class LocalEngine:
             logger.warning("nobody is enrolled: upload a photo to begin")
             return Costs()
         await store.picture(first.id)
-        measure = partial(measure_costs, whole=self._config.gateways == 0)
-        costs = await self._worker.run(partial(measure, system, await store.features(first.id)))
+        identity, alone = await store.features(first.id), self._config.gateways == 0
+        costs = await self._worker.run(lambda: measure_costs(system, identity, own_part(system) if alone else None))
         logger.info(
             "a frame takes %.1f ms, up to %d at a time: time for %d callers",
             *(costs.draw_ms + costs.row_ms, costs.rows, costs.sessions()),

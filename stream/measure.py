@@ -7,27 +7,30 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.rig import vector
-from models.system import FRAME_MS, SAMPLE_RATE_HZ, ControlBatch, IdentityState, System
+from models.system import ControlBatch, IdentityState, System
 from stream.compose import Composer
 from stream.costs import BATCH_SIZES, MOST_STEP_MS, WORTH, Costs
-from stream.hearing import DueFrame, Hearing, silent_frame
+from stream.due_frame import DueFrame, silent_frame
 from stream.paint import Brush, Painter, Seat
-from stream.vp8 import Vp8Encoder
 
 TIMED: Final = 5
 UNTIMED: Final = 2
 _SWING_DEGREES: Final = 5.0
 
 
-def measure_costs(system: System, identity: IdentityState, *, whole: bool = True) -> Costs:
+def measure_costs(
+    system: System, identity: IdentityState, rest: Callable[[int, NDArray[np.uint8] | None], None] | None = None
+) -> Costs:
     """What frames of a head that moves all the time cost on this thread; larger batches only while they are worth it.
 
     Args:
         system: What draws.
         identity: Any face.
-        whole: Features and encoding are this thread's work too, not that of other processes.
+        rest: What else this thread does for a frame, given its number and its picture: `stream.face.own_part`, unless
+            other processes do that.
 
     Raises:
         Whatever the system raises.
@@ -42,7 +45,7 @@ def measure_costs(system: System, identity: IdentityState, *, whole: bool = True
         if not worth or step_ms[size] > MOST_STEP_MS:
             break
     [brush] = _paint(painter, [Seat(0, identity)], turns[0])
-    return Costs(step_ms, _row_ms(system, identity, brush, whole))
+    return Costs(step_ms, _row_ms(identity, brush, rest))
 
 
 def _paint(painter: Painter, seats: list[Seat], due: DueFrame) -> list[Brush]:
@@ -59,16 +62,15 @@ def _turned(system: System, yaw_degrees: float) -> DueFrame:
     return replace(due, controls=ControlBatch(vector({"headYaw": yaw_degrees})[None], due.controls.lip_gain))
 
 
-def _row_ms(system: System, identity: IdentityState, painted: Brush, whole: bool) -> float:
-    hearing, composer, encoder = Hearing(system), Composer(), Vp8Encoder()
+def _row_ms(
+    identity: IdentityState, painted: Brush, rest: Callable[[int, NDArray[np.uint8] | None], None] | None
+) -> float:
+    composer = Composer()
 
     def row(frame: int) -> None:
-        if whole:
-            hearing.push(np.zeros(SAMPLE_RATE_HZ * FRAME_MS // 1000, np.float32))
-        if painted.frame is not None:
-            picture = composer.i420(painted.frame, identity.canvas)
-            if whole:
-                encoder.encode(picture, frame)
+        picture = None if painted.frame is None else composer.i420(painted.frame, identity.canvas)
+        if rest is not None:
+            rest(frame, picture)
 
     return _median_ms(row)
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from models.finite import broken
 from models.stream_rows import StreamRows
 from models.system import AudioFeatures, ControlBatch, IdentityState, Posed, System
+from stream.due_frame import DueFrame
 from stream.errors import DeviceFullError, DeviceLostError
-from stream.hearing import DueFrame
 
 logger = logging.getLogger(__name__)
 

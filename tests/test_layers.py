@@ -30,7 +30,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _reached(entry: str) -> dict[Path, set[str]]:
-    """Files of `benchmarks` that a module of it reaches, imports inside functions too, each with all that it names."""
+    """Files of `benchmarks` and `stream` that a module reaches, with all that they import, inside functions too."""
     found: dict[Path, set[str]] = {}
     waiting = [entry]
     while waiting:
@@ -43,7 +43,7 @@ def _reached(entry: str) -> dict[Path, set[str]]:
             if isinstance(node, ast.ImportFrom):
                 named |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
         found[path] = named
-        waiting += [name for name in named if name.startswith("benchmarks.")]
+        waiting += [name for name in named if name.startswith(("benchmarks.", "stream."))]
     return found
 
 
@@ -71,15 +71,22 @@ def test_no_file_of_the_lower_layers_names_a_web_library(package):
     assert named == set()
 
 
-def test_the_bench_of_a_gpu_machine_reaches_nothing_above_the_models():
+def test_the_bench_of_a_gpu_machine_reaches_nothing_that_only_a_server_needs():
     """`make bench-gpu` runs where there is no web stack: `python -m benchmarks` may not lead to one, however late."""
     reached = _reached("benchmarks.__main__") | _reached("benchmarks.cold_start")  # which it starts as a process
-    assert {path.stem for path in reached} >= {"execute", "report", "bench_kernels", "bench_parity", "bench_stages"}
+    assert {path.stem for path in reached} >= {
+        "execute",
+        "report",
+        "bench_kernels",
+        "bench_parity",
+        "bench_stages",
+        "batch",
+    }
     bad = {
         f"{path.name} imports {name}"
         for path, names in reached.items()
         for name in names
-        if name.partition(".")[0] in WEB | {"stream", "PIL", "dlib", "tqdm"}
+        if name.partition(".")[0] in WEB | {"PIL", "dlib", "msgpack", "tqdm", "webrtcvad"}
     }
     assert bad == set()
     assert "stream.vp8" in {name for names in _reached("benchmarks.command").values() for name in names}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.rig import CONTROLS
 from models.system import AudioFeatures, ControlBatch
-from stream.hearing import DueFrame
+from stream.due_frame import DueFrame
 from stream.processes.engine_line import Fields
 
 

@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 from models.errors import ModelError
 from models.system import FRAME_MS, KnownFacts
 from stream.batch import Job
+from stream.due_frame import DueFrame
 from stream.errors import NotReadyError, StreamError
-from stream.hearing import DueFrame
 from stream.ladder import Rung
 from stream.pacing import Phases
 from stream.paint import MAX_MISSED, Brush, Seat

@@ -11,8 +11,8 @@ import torch
 from models.system import AudioFeatures, ControlBatch
 from stream.batch import Batcher, choose
 from stream.costs import Costs
+from stream.due_frame import DueFrame
 from stream.errors import BusyError, DeviceLostError
-from stream.hearing import DueFrame
 from stream.paint import Brush, Seat
 from stream.worker import ModelWorker
 from tests.stream.fakes import Loudness, identity

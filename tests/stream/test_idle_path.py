@@ -7,7 +7,7 @@ from models.idle import IdleLife
 from models.rig import INDEX
 from models.system import AudioFeatures, ControlBatch, IdentityState
 from models.visavis.system import Visavis
-from stream.hearing import DueFrame
+from stream.due_frame import DueFrame
 from stream.paint import Brush, Painter, Seat
 
 FRAMES = 1500

@@ -8,8 +8,8 @@ import torch
 
 from models.stream_rows import StreamRows
 from models.system import AudioFeatures, ControlBatch, IdentityState
+from stream.due_frame import DueFrame
 from stream.errors import DeviceFullError, DeviceLostError
-from stream.hearing import DueFrame
 from stream.paint import Brush, Painter, Seat
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stream.capacity import find_capacity, largest
+from stream.capacity import find_capacity
+from stream.ramp import largest
 from tests.stream.fakes import Loudness, identity
 
 
