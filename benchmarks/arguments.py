@@ -39,4 +39,4 @@ def add_arguments(parser: argparse.ArgumentParser, suites: Sequence[Suite], unas
     )
     parser.add_argument("--minutes", type=float, metavar="M", help="end after so long and say what was left out")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: that all runs is shown, no more")
-    parser.add_argument("--seconds", type=float, help="length of the server's or the soak's run (60, 600)")
+    parser.add_argument("--seconds", type=float, help="length of a run of loop, server or soak (20, 60, 600)")

@@ -1,14 +1,12 @@
 """The whole server with a real browser: latency, steadiness, memory, and what 50 visitors leave behind."""
 
 import asyncio
-import json
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
-from urllib.request import Request, urlopen
 
 import numpy as np
 from aiortc import AudioStreamTrack, MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
@@ -39,9 +37,9 @@ def run(seconds: float = 60.0) -> list[Row]:
         rows = _probe_rows(result)
         rows.append(value_row("server", "ready after", "s", round(server.ready_s, 1), 10.0))
         rows.append(value_row("server", "resident after one session", "MB", round(server.resident_mb, 1), RESIDENT_MB))
-        asyncio.run(_visit(server.url, WARM_UP_CYCLES))
+        asyncio.run(_visit(server, WARM_UP_CYCLES))
         before_mb = server.resident_mb
-        asyncio.run(_visit(server.url, CYCLES))
+        asyncio.run(_visit(server, CYCLES))
         growth_mb = round(server.resident_mb - before_mb, 1)
         rows.append(value_row("server", f"growth over {CYCLES} connections", "MB", growth_mb, GROWTH_MB))
     return rows
@@ -88,7 +86,7 @@ def _probe_rows(result: Report) -> list[Row]:
     ]
 
 
-async def _visit(url: str, times: int) -> None:
+async def _visit(server: LiveServer, times: int) -> None:
     """Connect, take some pictures, leave: `times` times."""
     for _ in range(times):
         peer = RTCPeerConnection()
@@ -103,12 +101,12 @@ async def _visit(url: str, times: int) -> None:
 
         await peer.setLocalDescription(await peer.createOffer())
         offer = {"sdp": peer.localDescription.sdp, "type": "offer"}
-        answer = await asyncio.to_thread(_post, f"{url}/v1/sessions", offer)
+        answer = await asyncio.to_thread(server.post, "/v1/sessions", offer)
         await peer.setRemoteDescription(RTCSessionDescription(str(answer["sdp"]), "answer"))
         track = await asyncio.wait_for(pictures.get(), 10)
         for _ in range(10):
             await asyncio.wait_for(track.recv(), 10)
-        await asyncio.to_thread(_delete, f"{url}/v1/sessions/{answer['id']}")  # a peer that left ends it by itself
+        await asyncio.to_thread(server.delete, f"/v1/sessions/{answer['id']}")  # a peer that left ends it by itself
         await peer.close()
 
 
@@ -123,14 +121,3 @@ class Hum(AudioStreamTrack):
         frame = AudioFrame.from_ndarray(levels[None], format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = 48_000, silence.pts * 6, Fraction(1, 48_000)
         return frame
-
-
-def _post(url: str, body: dict[str, str]) -> dict[str, object]:
-    request = Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
-    with urlopen(request, timeout=20) as answer:
-        return json.load(answer)
-
-
-def _delete(url: str) -> None:
-    with urlopen(Request(url, method="DELETE"), timeout=10):
-        pass

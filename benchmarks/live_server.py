@@ -1,5 +1,6 @@
 """A `visavis serve` of one's own, as a process."""
 
+import json
 import os
 import socket
 import subprocess
@@ -83,6 +84,12 @@ class LiveServer:
         """Body of a GET."""
         with urlopen(self.url + path, timeout=10) as answer:
             return answer.read().decode()
+
+    def post(self, path: str, body: dict[str, str]) -> dict[str, object]:
+        """What the server answers to a POST of JSON."""
+        request = Request(self.url + path, json.dumps(body).encode(), {"content-type": "application/json"})
+        with urlopen(request, timeout=20) as answer:
+            return json.load(answer)
 
     def delete(self, path: str) -> None:
         """Send a DELETE."""

@@ -35,6 +35,12 @@ def _capacity(plan: "Plan") -> list[Part]:
     return bench_capacity.parts(plan)
 
 
+def _loop(plan: "Plan") -> list[Part]:
+    from benchmarks import bench_loop
+
+    return bench_loop.parts(plan)
+
+
 def _server(plan: "Plan") -> list[Part]:
     from benchmarks import bench_server
 
@@ -52,6 +58,7 @@ LIVE_SUITES: Final = (
     Suite("render", _render),
     Suite("enroll", _enroll),
     Suite("capacity", _capacity),
+    Suite("loop", _loop),
     Suite("server", _server),
     Suite("soak", _soak),
 )
