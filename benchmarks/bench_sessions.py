@@ -82,7 +82,7 @@ class _Job:
         return Brush(self.seat, [self._due])
 
     def finish(self, brush: Brush) -> NDArray[uint8] | None:
-        return None if brush.frame is None else self._composer.i420(brush.frame, self.seat.identity.canvas)
+        return brush.pixels(self._composer)
 
 
 def rows(name: str, steps: Iterable[Step], device: Device) -> list[Row]:

@@ -129,10 +129,9 @@ class Face:
         Returns:
             None if there is no picture yet.
         """
-        if brush.picture is not None:
-            self._picture = brush.picture
-        elif brush.frame is not None:
-            self._picture = self._composer.i420(brush.frame, self.seat.identity.canvas)
+        picture = brush.pixels(self._composer)
+        if picture is not None:
+            self._picture = picture
         if self._picture is None:
             return None
         converted_s = time.monotonic()

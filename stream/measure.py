@@ -44,8 +44,9 @@ def measure_costs(
         worth = size == 1 or step_ms[size] / size < WORTH * step_ms[size // 2] / (size // 2)
         if not worth or step_ms[size] > MOST_STEP_MS:
             break
-    [brush] = _paint(painter, [Seat(0, identity)], turns[0])
-    return Costs(step_ms, _row_ms(identity, brush, rest))
+    usual = Costs(step_ms).rows
+    brush = _paint(painter, [Seat(row, replace(identity)) for row in range(usual)], turns[0])[0]
+    return Costs(step_ms, _row_ms(brush, rest))
 
 
 def _paint(painter: Painter, seats: list[Seat], due: DueFrame) -> list[Brush]:
@@ -62,13 +63,12 @@ def _turned(system: System, yaw_degrees: float) -> DueFrame:
     return replace(due, controls=ControlBatch(vector({"headYaw": yaw_degrees})[None], due.controls.lip_gain))
 
 
-def _row_ms(
-    identity: IdentityState, painted: Brush, rest: Callable[[int, NDArray[np.uint8] | None], None] | None
-) -> float:
-    composer = Composer()
+def _row_ms(painted: Brush, rest: Callable[[int, NDArray[np.uint8] | None], None] | None) -> float:
+    composer, together = Composer(), painted.picture
 
     def row(frame: int) -> None:
-        picture = None if painted.frame is None else composer.i420(painted.frame, identity.canvas)
+        painted.picture = together
+        picture = painted.pixels(composer)
         if rest is not None:
             rest(frame, picture)
 

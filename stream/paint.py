@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kernels.i420 import rgb_to_i420
 from models.finite import broken
 from models.stream_rows import StreamRows
 from models.system import AudioFeatures, ControlBatch, IdentityState, Posed, System
+from stream.compose import Composer
 from stream.due_frame import DueFrame
 from stream.errors import DeviceFullError, DeviceLostError
 
@@ -52,7 +54,8 @@ class Brush:
         dues: The frame, after those before it that nobody drew.
         draw: False leaves the picture as it is, and only hears.
         frame: The new picture, [1, 3, frame_px, frame_px], -1 to 1; None: as before.
-        picture: The new picture if another process has drawn it, planar pixels [H * 3 / 2, W]; None: as before.
+        picture: The new picture in planar pixels, [H * 3 / 2, W], if it came to the host with others or from another
+            process; see `pixels`.
         broken: The model gave a number that is none: the stream begins anew, the picture is as before.
         error: Why there is none.
         pose: What was heard, [1, M], of a system that is `Posed`.
@@ -66,6 +69,12 @@ class Brush:
     broken: bool = field(default=False, init=False)
     error: Exception | None = field(default=None, init=False)
     pose: Tensor | None = field(default=None, init=False)
+
+    def pixels(self, composer: Composer) -> NDArray[np.uint8] | None:
+        """The new picture, planar pixels [H * 3 / 2, W], by the stream's own composer if need be; None: as before."""
+        if self.picture is None and self.frame is not None:
+            self.picture = composer.i420(self.frame, self.seat.identity.canvas)
+        return self.picture
 
 
 class Painter:
@@ -148,10 +157,14 @@ class Painter:
 
     def _show(self, brushes: Sequence[Brush], frames: Tensor) -> None:
         finite = (~broken(frames)).tolist()
-        for brush, frame, good in zip(brushes, frames.split(1), finite, strict=True):
+        bare = len(brushes) > 1 and all(brush.seat.identity.canvas is None for brush in brushes)
+        pictures = rgb_to_i420(frames).cpu().numpy() if bare else None  # one way to the host for all
+        for row, (brush, frame, good) in enumerate(zip(brushes, frames.split(1), finite, strict=True)):
             brush.frame, brush.broken = (frame, False) if good else (None, True)
             if not good:
                 self._forget(brush.seat)
+            elif pictures is not None:
+                brush.picture = pictures[row]
 
     def _forget(self, seat: Seat) -> None:
         self._rows.reset(seat.row)

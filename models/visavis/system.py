@@ -41,7 +41,6 @@ IDENTITY_FORMAT: Final = 9
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
-_REMEMBERED: Final = 64  # identities
 _VIEW: Final = "view"
 _UNSEEN: Final = {"headYaw": 0.12, "headPitch": 0.11, "headRoll": 0.066, "gazeYaw": 0.5, "gazePitch": 0.5}
 """Degrees after which a picture differs: for the head a mean shift of its pixels by 0.15."""
@@ -84,7 +83,6 @@ class Visavis:
         self.plan = plan
         self._rig, self._speech, self._encoder = rig, speech.eval(), encoder.eval()
         self._geometry = Geometry(rig, self._detail)  # enrols on the CPU, wherever frames are drawn
-        self._persons = Recent[IdentityState, _Person](_REMEMBERED, lambda identity, _: self._person(identity))
         net = deepcopy(net).eval()
         if plan.backend != "openvino":  # which takes float32 and lays out memory by itself
             net.to(plan.device, plan.dtype)
@@ -96,6 +94,8 @@ class Visavis:
         fresh = self._speech.init_state(1)
         sound = torch.zeros(1, HOPS_PER_FRAME, BANDS), torch.zeros(1), fresh.heard, fresh.hidden
         self._engines = start(plan, self.name, drawings, self._nobody(), self._speech, sound)
+        remembered = self._engines.identities
+        self._persons = Recent[IdentityState, _Person](remembered, lambda identity, _: self._person(identity))
 
     @classmethod
     def load(
@@ -188,8 +188,8 @@ class Visavis:
         """
         lost, controls = broken(controls), controls.nan_to_num(0.0, 0.0, 0.0)  # they would become addresses of pixels
         persons = [self._persons.of(identity) for identity in identities]
-        last = len(self._engines.draw) - 1
-        drawn_by = [min(int(person.lids_move(row)), last) for person, row in zip(persons, controls, strict=True)]
+        choice = len(self._engines.draw) > 1
+        drawn_by = [int(choice and person.lids_move(row)) for person, row in zip(persons, controls, strict=True)]
         parts: list[Tensor] = []
         order: list[int] = []
         for which in sorted(set(drawn_by)):

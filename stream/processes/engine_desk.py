@@ -78,8 +78,8 @@ class FarJob:
     def finish(self, brush: Brush) -> Fields:
         """What is told of the picture."""
         shape: tuple[int, ...] | None = None
-        if brush.frame is not None:
-            picture = self._place.composer.i420(brush.frame, self.seat.identity.canvas)
+        picture = brush.pixels(self._place.composer)
+        if picture is not None:
             write_picture(self._memory, self.seat.row, picture)
             shape = picture.shape
         return {"shape": shape, "broken": brush.broken}

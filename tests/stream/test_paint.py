@@ -1,13 +1,15 @@
 """Batches of streams: each row with its own memory and identity, and nothing drawn that nobody would see change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
+from models.canvas import Canvas
 from models.stream_rows import StreamRows
 from models.system import AudioFeatures, ControlBatch, IdentityState
+from stream.compose import Composer
 from stream.due_frame import DueFrame
 from stream.errors import DeviceFullError, DeviceLostError
 from stream.paint import Brush, Painter, Seat
@@ -208,3 +210,24 @@ def test_a_device_that_is_gone_is_no_streams_fault(error):
     system.fail = vanish
     with pytest.raises(DeviceLostError, match=r"is gone .*the server loads its system anew"):
         Painter(system).paint([Brush(Seat(0, who(0.0)), [due(1.0)]), Brush(Seat(1, who(0.0)), [due(1.0)])])
+
+
+def test_pictures_of_a_batch_come_to_the_host_together_as_they_would_alone():
+    numbers = (-0.5, 0.0, 0.75)
+    together = [Brush(Seat(row, who(number)), [due(0.0)]) for row, number in enumerate(numbers)]
+    Painter(Summer()).paint(together)
+    for brush, number in zip(together, numbers, strict=True):
+        assert brush.picture is not None
+        alone = Brush(Seat(0, who(number)), [due(0.0)])
+        Painter(Summer()).paint([alone])
+        assert alone.picture is None
+        np.testing.assert_array_equal(brush.pixels(Composer()), alone.pixels(Composer()))
+    assert len({brush.picture.tobytes() for brush in together}) == len(numbers)
+
+
+def test_pictures_that_are_pasted_into_photos_are_left_to_each_streams_composer():
+    canvas = Canvas(torch.zeros(3, 4, 6, dtype=torch.uint8), (2, 2))
+    brushes = [Brush(Seat(row, replace(who(0.5), canvas=canvas)), [due(0.0)]) for row in range(2)]
+    Painter(Summer()).paint(brushes)
+    assert [brush.picture for brush in brushes] == [None, None]
+    assert brushes[0].pixels(Composer()).shape == (6, 6)

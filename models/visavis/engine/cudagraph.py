@@ -17,8 +17,6 @@ from models.visavis.engine.rows import Recent, Row
 
 BATCHES: Final = (1, 2, 4, 8, 16, 32)
 """Sizes that are recorded; a batch takes the next larger one, and more than the largest go in turns."""
-CAPACITY: Final = 2 * BATCHES[-1]
-"""Identities in the pool: at least a whole batch."""
 
 
 def turns(count: int) -> list[slice]:
@@ -34,7 +32,7 @@ Record = Callable[[Work], Work]
 class IdentityPool:
     """Identities on a device at fixed addresses; the one that was used least recently makes room."""
 
-    def __init__(self, like: Row, device: torch.device, capacity: int = CAPACITY) -> None:
+    def __init__(self, like: Row, device: torch.device, capacity: int) -> None:
         self.tensors = tuple(t.new_zeros(capacity, *t.shape[1:], device=device) for t in like)
         self._used = 0
         self._slots = Recent[Row, int](capacity, self._move_in)
@@ -64,10 +62,14 @@ class _Recorded:
 class CudaGraph:
     """Replays a recorded module; see `Run`."""
 
-    def __init__(self, network: Callable[..., Tensor], device: torch.device, row: Row, record: Record) -> None:
-        """`row` is any identity, for the shapes; `record` is `record_cuda` but in tests."""
+    def __init__(
+        self, network: Callable[..., Tensor], device: torch.device, row: Row, record: Record, capacity: int
+    ) -> None:
+        """`row` is any identity, for the shapes; `record` is `record_cuda` but in tests; the pool has room for
+        `capacity` identities, at least a whole batch.
+        """
         self._network, self._device, self._record = network, device, record
-        self._pool = IdentityPool(row, device)
+        self._pool = IdentityPool(row, device, capacity)
         self._sizes: dict[int, _Recorded] = {}
 
     @torch.no_grad()

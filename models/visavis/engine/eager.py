@@ -1,23 +1,21 @@
 """Torch itself, the reference, and torch.compile of the same module."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.visavis.engine.rows import Recent, Row
 
-CAPACITY: Final = 64
-"""Identities that stay on the device."""
-
 
 class Eager:
     """Runs a module on a device; see `Run`."""
 
-    def __init__(self, network: Callable[..., Tensor], device: torch.device) -> None:
+    def __init__(self, network: Callable[..., Tensor], device: torch.device, capacity: int) -> None:
+        """`capacity` is how many identities stay on the device."""
         self._network, self._device = network, device
-        self._there = Recent[Row, Row](CAPACITY, lambda row, _: tuple(tensor.to(device) for tensor in row))
+        self._there = Recent[Row, Row](capacity, lambda row, _: tuple(tensor.to(device) for tensor in row))
         self._seated: tuple[list[Row], Row] = [], ()
 
     @torch.no_grad()

@@ -22,6 +22,9 @@ _SOURCES: Final = (
     _MODELS / "visavis" / "weights" / "rig.safetensors",  # ends up in the exports as constants
     *(_MODELS.parent / "kernels" / name for name in ("splat", "flow_warp")),
 )
+FEWEST: Final = 2 * BATCHES[-1]
+"""Identities that are kept: at least those of two whole batches."""
+MOST: Final = 1024
 _COMPILED: Final = (1, 2)  # one stream is compiled by itself, and two or more once for all
 
 
@@ -32,10 +35,12 @@ class Engines:
     Attributes:
         draw: One for each drawing.
         listen: Always on the CPU: what is heard decides there what need be drawn at all, and the net is very small.
+        identities: How many are kept where they are drawn.
     """
 
     draw: list[Run]
     listen: Listen
+    identities: int
 
 
 def start(
@@ -57,24 +62,33 @@ def start(
 
         compiler = Compiler(name, _SOURCES)
         listen = OpenVinoSteps(compiler, "speech", SpeechStep(speech), sound)
-        return Engines([OpenVino(compiler, drawing, row, plan.precision) for drawing in drawings], listen)
-    return Engines([_torch(plan, drawing, row) for drawing in drawings], speech.advance)
+        return Engines([OpenVino(compiler, drawing, row, plan.precision) for drawing in drawings], listen, FEWEST)
+    room = _room(plan.device, row)
+    return Engines([_torch(plan, drawing, row, room) for drawing in drawings], speech.advance, room)
 
 
-def _torch(plan: Plan, drawing: Drawing, row: Row) -> Run:
-    eager = Eager(drawing, plan.device)
+def _room(device: torch.device, row: Row) -> int:
+    """How many identities a device keeps: on a GPU as many as an eighth of its free memory holds."""
+    if device.type != "cuda":
+        return FEWEST
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return min(MOST, max(FEWEST, free_bytes // 8 // sum(t.nbytes for t in row)))
+
+
+def _torch(plan: Plan, drawing: Drawing, row: Row, room: int) -> Run:
+    eager = Eager(drawing, plan.device, room)
     if plan.backend == "eager":
         return eager
     _warm(eager, row, (1,))  # constants find their way to the device, which a compiler would put into every frame
     if plan.backend == "compile":
-        return _warm(Eager(compiled(drawing), plan.device), row, _COMPILED)
+        return _warm(Eager(compiled(drawing), plan.device, room), row, _COMPILED)
     if plan.backend == "cudagraph":
-        return _warm(CudaGraph(compiled(drawing), plan.device, row, record_cuda), row, BATCHES)
+        return _warm(CudaGraph(compiled(drawing), plan.device, row, record_cuda, room), row, BATCHES)
     from models.visavis.engine.tensorrt import TensorRtDrawing
 
     controls, faces = torch.zeros(1, len(CONTROLS), device=plan.device), [t.to(plan.device) for t in row]
     with torch.no_grad():
-        return _warm(Eager(TensorRtDrawing(drawing, controls, faces), plan.device), row, _COMPILED)
+        return _warm(Eager(TensorRtDrawing(drawing, controls, faces), plan.device, room), row, _COMPILED)
 
 
 def _warm(run: Run, row: Row, batches: Sequence[int]) -> Run:

@@ -36,7 +36,7 @@ def test_equal_objects_are_not_the_same_one():
 
 
 def test_eager_follows_who_sits_in_which_row():
-    run, (a, b, c) = Eager(Toy(), CPU), (row(1), row(2), row(3))
+    run, (a, b, c) = Eager(Toy(), CPU, 8), (row(1), row(2), row(3))
     assert drawn(run, (1.0, 1.0), [a, b]) == [1.75, 3.25]
     assert drawn(run, (1.0, 1.0), [b, a]) == [3.25, 1.75]
     assert drawn(run, (2.0,), [c]) == [7.75]
@@ -44,7 +44,7 @@ def test_eager_follows_who_sits_in_which_row():
 
 
 def graph(record=lambda work: work):
-    return CudaGraph(Toy(), CPU, row(0), record)
+    return CudaGraph(Toy(), CPU, row(0), record, 64)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 32, 33, 70])
@@ -115,7 +115,7 @@ def test_every_batch_size_is_recorded_before_the_first_caller(monkeypatch):
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # in torch, when the compiler is imported
 def test_compiled_draws_what_eager_draws():
-    run, eager = Eager(compiled(Toy()), CPU), Eager(Toy(), CPU)
+    run, eager = Eager(compiled(Toy()), CPU, 8), Eager(Toy(), CPU, 8)
     for first in ((1.0,), (0.5, -1.0)):
         rows = [row(number) for number in range(len(first))]
         assert drawn(run, first, rows) == pytest.approx(drawn(eager, first, rows))
@@ -124,7 +124,7 @@ def test_compiled_draws_what_eager_draws():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records a CUDA graph")
 def test_a_recorded_graph_draws_what_eager_draws():
     device = torch.device("cuda", 0)
-    run, eager = CudaGraph(Toy().to(device), device, row(0), record_cuda), Eager(Toy().to(device), device)
+    run, eager = CudaGraph(Toy().to(device), device, row(0), record_cuda, 64), Eager(Toy().to(device), device, 8)
     for batch in (1, 3, 40):
         rows, first = [row(number) for number in range(batch)], torch.linspace(-1, 1, batch).tolist()
         assert drawn(run, first, rows) == pytest.approx(drawn(eager, first, rows))
