@@ -40,11 +40,11 @@ class TavceRecipe:
         drawing = (net.detector, net.mapping, net.generator)
         self.stages = (
             Stage(
-                "correlation", 0.15, (Turn("encoders", encoders, at_any_step(objective.correlation), slow, late_fall),)
+                "correlation", 0.1, (Turn("encoders", encoders, at_any_step(objective.correlation), slow, late_fall),)
             ),
             Stage(
                 "coefficients",
-                0.15,
+                0.25,
                 (
                     Turn("expression", (net.expression,), at_any_step(objective.expression), slow),
                     Turn("pose_critic", (objective.pose_critic,), at_any_step(objective.judge_poses), slow),
@@ -53,7 +53,7 @@ class TavceRecipe:
             ),
             Stage(
                 "renderer",
-                0.7,
+                0.65,
                 (
                     Turn("critic", (objective.critic_net,), at_any_step(objective.critic), critic, late_fall),
                     Turn("generator", drawing, at_any_step(objective.generator), critic, late_fall),
