@@ -53,29 +53,40 @@ def _measured(peers: int, seconds: float) -> list[Row]:
         tempfile.TemporaryDirectory() as data_dir,
         LiveServer(Path(data_dir), ["--max-sessions", str(peers)]) as server,
     ):
-        lags_s = asyncio.run(_converse(server, peers, seconds))
+        lags_s, lowered = asyncio.run(_converse(server, peers, seconds))
     name, wanted = f"{peers} at once", FPS * peers * (seconds - WARM_UP_S)
     missing_percent = max(0.0, 100.0 * (1.0 - len(lags_s) / wanted))
     return [
         latency_row("loop", f"{name}, mic to picture received", latency([1000.0 * lag_s for lag_s in lags_s])),
         value_row("loop", f"{name}, pictures missing", "%", round(missing_percent, 2)),
+        value_row("loop", f"{name}, time at less than full quality", "%", round(100.0 * lowered, 1)),
     ]
 
 
-async def _converse(server: LiveServer, peers: int, seconds: float) -> list[float]:
-    """Let peers speak at the same time; the lags of all their pictures after the warm-up, s."""
+async def _converse(server: LiveServer, peers: int, seconds: float) -> tuple[list[float], float]:
+    """Let peers speak at the same time.
+
+    Returns:
+        The lags of all their pictures after the warm-up, s, repeated pictures included; and in what share of the time
+        the server was too busy for full quality, 0 to 1.
+    """
     async with AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(Peer(server)) for _ in range(peers)]
         packets = await asyncio.to_thread(_opus, seconds)
         await asyncio.gather(*(caller.speak(packets) for caller in callers))
         lags_s = [lag_s for caller in callers for lag_s in caller.lags_s(WARM_UP_S)]
+        lowered = sum(caller.lowered_s for caller in callers) / (peers * seconds)
     if not lags_s:
         raise NothingSeenError("pictures")
-    return lags_s
+    return lags_s, lowered
 
 
 class Peer:
-    """One caller. Connected inside `async with`."""
+    """One caller. Connected inside `async with`.
+
+    Attributes:
+        lowered_s: How long it was told to see less than full quality.
+    """
 
     def __init__(self, server: LiveServer) -> None:
         self._server = server
@@ -84,6 +95,8 @@ class Peer:
         self._spoken_s: dict[bytes, float] = {}
         self._heard: list[tuple[int, bytes]] = []
         self._seen: list[tuple[int, float]] = []
+        self.lowered_s = 0.0
+        self._low_since_s: float | None = None
 
     async def __aenter__(self) -> Self:
         microphone = self._connection.addTransceiver("audio", direction="sendrecv")
@@ -112,6 +125,7 @@ class Peer:
             await asyncio.sleep(ended_s - time.monotonic())
             self._spoken_s[payload] = ended_s - _PACKET_S
             await self._voice.send([payload], _PACKET_SAMPLES * number, capture_s=ended_s)
+        self._mark("full")
         await asyncio.sleep(1.0)  # for what is under way
 
     def lags_s(self, skipped_s: float) -> list[float]:
@@ -138,6 +152,14 @@ class Peer:
         told = msgpack.unpackb(message)
         if told["t"] == "hello" and not self._hello.done():
             self._hello.set_result(told)
+        if told["t"] == "notice" and told["code"] == "quality":
+            self._mark(told["rung"])
+
+    def _mark(self, rung: str) -> None:
+        """From now on the quality is another."""
+        if self._low_since_s is not None:
+            self.lowered_s += time.monotonic() - self._low_since_s
+        self._low_since_s = None if rung == "full" else time.monotonic()
 
 
 def _tap_video(receiver: RTCRtpReceiver, seen: list[tuple[int, float]]) -> None:
