@@ -85,7 +85,7 @@ class Peer:
     """One caller. Connected inside `async with`.
 
     Attributes:
-        lowered_s: How long it was told to see less than full quality.
+        lowered_s: For how much of what it said it was told to see less than full quality.
     """
 
     def __init__(self, server: LiveServer) -> None:
@@ -120,6 +120,7 @@ class Peer:
     async def speak(self, packets: list[bytes]) -> None:
         """Send packets of 20 ms, each when it would have been spoken."""
         began_s = time.monotonic()
+        self.lowered_s, self._low_since_s = 0.0, None if self._low_since_s is None else began_s
         for number, payload in enumerate(packets):
             ended_s = began_s + (number + 1) * _PACKET_S
             await asyncio.sleep(ended_s - time.monotonic())
