@@ -86,7 +86,7 @@ class Trainer:
         recipe.trained.to(self.device)
         for module in recipe.trained.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.to(memory_format=torch.channels_last)
+                module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - as in its stub
         self.average = deepcopy(recipe.networks).requires_grad_(False).eval()
         self._learned = {p for p in recipe.trained.parameters() if p.requires_grad}
         self.done, self.spent_s, self.stage = 0, 0.0, 0
