@@ -84,9 +84,6 @@ class Trainer:
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.device = _device()
         recipe.trained.to(self.device)
-        for module in recipe.trained.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - as in its stub
         self.average = deepcopy(recipe.networks).requires_grad_(False).eval()
         self._learned = {p for p in recipe.trained.parameters() if p.requires_grad}
         self.done, self.spent_s, self.stage = 0, 0.0, 0
