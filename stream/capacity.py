@@ -29,14 +29,7 @@ def find_capacity(
     seconds: float,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Capacity:
-    """How many sessions are drawn in time; see `stream.ramp.ramp`.
-
-    Args:
-        system: What draws.
-        identities: Shared out among the sessions, each with features of its own.
-        seconds: How long each number is tried.
-        on_step: Told of each.
-    """
+    """How many sessions are drawn in time; the arguments are those of `stream.ramp.ramp`."""
 
     def measure() -> Costs:
         return measure_costs(system, identities[0], own_part(system))
