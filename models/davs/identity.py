@@ -62,9 +62,12 @@ class IdentityEncoder(nn.Module):
 
     def forward(self, face: Tensor) -> Person:
         """Faces in DAVS's crop, [B, 3, S, S], 0 (black) to 1 (white), RGB."""
-        maps = list[Tensor]()
-        x = self.stem(face)
-        for stage in self.stages:
-            x = stage(F.max_pool2d(x, 2))
-            maps.append(x)
-        return Person(code=x.mean((2, 3)), map=maps[1], early=maps[0])
+        early = self.early(face)
+        maps = [early]
+        for stage in self.stages[1:]:
+            maps.append(stage(F.max_pool2d(maps[-1], 2)))
+        return Person(code=maps[-1].mean((2, 3)), map=maps[1], early=early)
+
+    def early(self, face: Tensor) -> Tensor:
+        """`Person.early` of such faces alone."""
+        return self.stages[0](F.max_pool2d(self.stem(face), 2))

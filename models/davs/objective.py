@@ -54,13 +54,17 @@ class DavsOutputs:
     by_sound: Tensor
     by_lips: Tensor
 
+    def detached(self) -> "DavsOutputs":
+        """The same without the way back to the networks."""
+        return DavsOutputs(*(part.detach() for part in vars(self).values()))
+
 
 def run(networks: DavsNetworks, batch: DavsBatch) -> DavsOutputs:
     """Encode all and draw six frames of each clip twice: from the sound and from the lips."""
     clips = batch.words.shape[0]
     sound = networks.audio(batch.windows.flatten(0, 1)[:, None]).view(clips, -1, networks.config.code)
     lips = networks.lips(batch.frames.flatten(0, 1)).view_as(sound)
-    early = networks.identity(batch.neighbours.flatten(0, 1)).early
+    early = networks.identity.early(batch.neighbours.flatten(0, 1))
     person = networks.identity(batch.photo)
     return DavsOutputs(
         sound,
@@ -81,12 +85,12 @@ def critic_losses(
     Returns:
         Weighted losses by name; their sum is minimised.
     """
-    detached = DavsOutputs(*(part.detach() for part in vars(outputs).values()))
-    found = critics.modality(detached.sound), critics.modality(detached.lips)
-    words = critics.person_words(detached.early)
+    outputs = outputs.detached()
+    found = critics.modality(outputs.sound), critics.modality(outputs.lips)
+    words = critics.person_words(outputs.early)
     terms = {"modality": losses.modality(*found), "person_words": F.cross_entropy(words, batch.words)}
     real, sound = _twice(batch.frames[:, batch.generated]), _twice(batch.windows[:, batch.generated])
-    fakes = torch.cat([detached.by_sound, detached.by_lips])
+    fakes = torch.cat([outputs.by_sound, outputs.by_lips])
     judged = zip(critics.sequence(fakes, sound), critics.sequence(real, sound), strict=True)
     for name, (fake, true) in zip(("patches", "match"), judged, strict=True):
         both = losses.real_or_not(fake, False, softness) + losses.real_or_not(true, True, softness)

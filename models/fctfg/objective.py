@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -67,12 +66,13 @@ class FctfgObjective(nn.Module):
         networks: FctfgNetworks,
         face_vector: nn.Module,
         scorer: SyncNet,
-        vgg: Vgg19 | None = None,
+        vgg: nn.Module | None = None,
         weights: LossWeights | None = None,
     ) -> None:
         super().__init__()
         self.networks, self.weights = networks, weights or LossWeights()
         self.critic_net = ResidualCritic(networks.config.critic_widths)
+        self._judged: Tensor | None = None
         self.face_vector, self.scorer = face_vector.requires_grad_(False), scorer.requires_grad_(False)
         self.perceptual = PerceptualLoss(
             vgg or Vgg19.stand_in(), _PERCEPTUAL_WEIGHTS, sizes=_PERCEPTUAL_SIZES, normalise=True
@@ -82,6 +82,7 @@ class FctfgObjective(nn.Module):
         """First stage: the frames from their own latents. Moves visual encoder and generator."""
         real = batch.frames.flatten(0, 1)
         drawn = self.networks.generator(self.networks.visual(real))
+        self._judged = drawn.detach()
         return self._likeness(drawn, real) | {"adversarial": self._adversarial(drawn)}
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
@@ -90,6 +91,7 @@ class FctfgObjective(nn.Module):
         canonical, motion = self.networks.encode(batch.source, batch.driver, batch.mel)
         clip = self.networks.draw(canonical, motion)
         drawn = clip.flatten(0, 1)
+        self._judged = drawn.detach()
         source = batch.source.repeat_interleave(FRAMES, 0)
         agreement = self.scorer(mouths(clip), batch.mel[:, FRAMES // 2])
         per_frame = canonical[:, None].expand_as(motion).flatten(0, 1)
@@ -101,12 +103,14 @@ class FctfgObjective(nn.Module):
         }
 
     def critic(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """The discriminator's turn in either stage. Moves `critic_net` alone; every sixteenth `step` adds R1."""
-        with torch.no_grad():
-            fake = self.networks(batch.source, batch.driver, batch.mel).flatten(0, 1)
+        """The discriminator's turn in either stage, on what the generator's drew last. Moves `critic_net` alone.
+
+        Every sixteenth `step` adds R1.
+        """
+        assert self._judged is not None, "the generator's turn comes first"
         real = batch.frames.flatten(0, 1).detach().requires_grad_(step % R1_EVERY == 0)
         scores = self.critic_net(real)
-        losses = {"critic": critic_gan(scores, self.critic_net(fake))}
+        losses = {"critic": critic_gan(scores, self.critic_net(self._judged))}
         if step % R1_EVERY == 0:
             losses["r1"] = self.weights.r1 * R1_EVERY * r1(scores, real)
         return losses

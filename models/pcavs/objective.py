@@ -67,13 +67,14 @@ class PcavsObjective(nn.Module):
         networks: PcavsNetworks,
         persons: int,
         clip_frames: int,
-        vgg: Vgg19 | None = None,
+        vgg: nn.Module | None = None,
         weights: LossWeights | None = None,
     ) -> None:
         super().__init__()
         config = networks.config
         self.networks, self.weights = networks, weights or LossWeights()
         self.critic_net = MultiScaleCritic(config.critic_width)
+        self._judged: tuple[Tensor, Tensor] | None = None
         self.person_head = nn.Linear(config.identity, persons)
         self.pose_head = nn.Linear(config.pose * clip_frames, persons)
         self.perceptual = PerceptualLoss(vgg or Vgg19.stand_in(), PERCEPTUAL_WEIGHTS, normalise=False)
@@ -100,8 +101,8 @@ class PcavsObjective(nn.Module):
         Each frame is drawn twice: with the mouth from the voice and with the mouth from the video.
         """
         w, real = self.weights, batch.frames.flatten(0, 1)
-        drawn, terms = self._draw(batch)
-        vector, seen, heard, pose = terms
+        drawn, (vector, seen, heard, pose) = self._draw(batch)
+        self._judged = torch.cat(list(drawn.values())).detach(), pose.detach()
         losses = {
             "identity": w.identity * F.cross_entropy(self.person_head(vector), batch.persons),
             **self._sync(batch, seen, heard),
@@ -120,11 +121,10 @@ class PcavsObjective(nn.Module):
         return losses
 
     def critic(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 3, the discriminator's turn. Moves `critic_net` and `pose_head`, nothing else."""
-        with torch.no_grad():
-            drawn, (_, _, _, pose) = self._draw(batch)
-        fake = torch.cat(list(drawn.values()))
-        real = batch.frames.flatten(0, 1).repeat(len(drawn), 1, 1, 1)
+        """Stage 3, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
+        assert self._judged is not None, "the generator's turn comes first"
+        fake, pose = self._judged
+        real = batch.frames.flatten(0, 1).repeat(2, 1, 1, 1)
         losses = {"critic": self.weights.adversarial * hinge_critic(self.critic_net(real), self.critic_net(fake))}
         if self.weights.pose_confusion:
             losses["pose_persons"] = F.cross_entropy(self.pose_head(self._pose_clip(batch, pose)), batch.persons)

@@ -11,7 +11,7 @@ from models.davs import losses
 from models.davs.config import DavsConfig
 from models.davs.critics import CLIP_FRAMES, PERSON_FRAMES, SEQUENCE_FRAMES, DavsCritics
 from models.davs.networks import DavsNetworks
-from models.davs.objective import DavsBatch, critic_losses, generator_losses, run, speech_losses
+from models.davs.objective import DavsBatch, DavsOutputs, critic_losses, generator_losses, run, speech_losses
 from models.system import FPS
 from models.training.clips import ClipSet, NoClipsError, draw_rows
 from models.training.stages import Adam, Judges, Stage, Turn
@@ -60,6 +60,7 @@ class DavsRecipe:
         self._watched = Watched(clips, "davs", config.image_px, "mfcc12")
         self._critics = DavsCritics(config)
         self._person_head = nn.Linear(config.code, len(clips.persons))
+        self._made: DavsOutputs | None = None
         self.trained: nn.Module = nn.ModuleList([self.networks, self._critics, self._person_head])
         net, critics = self.networks, self._critics
         hearing = (net.audio, net.lips, critics.words)
@@ -67,19 +68,19 @@ class DavsRecipe:
         self.stages = (
             Stage(
                 "words",
-                0.2,
+                0.15,
                 (
                     Turn("modality", (critics.modality,), self._modality, _ADAM),
                     Turn("encoders", hearing, self._speech, _ADAM),
                 ),
             ),
-            Stage("persons", 0.1, (Turn("persons", (net.identity, self._person_head), self._persons, _ADAM),)),
+            Stage("persons", 0.05, (Turn("persons", (net.identity, self._person_head), self._persons, _ADAM),)),
             Stage(
                 "generation",
-                0.7,
+                0.8,
                 (
-                    Turn("critics", judging, self._judge, _ADAM),
                     Turn("generator", (net, critics.words), self._draw, _ADAM),
+                    Turn("critics", judging, self._judge, _ADAM),
                 ),
             ),
         )
@@ -132,12 +133,13 @@ class DavsRecipe:
         return {"persons": F.cross_entropy(self._person_head(self.networks.identity(batch.photos).code), batch.persons)}
 
     def _judge(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
-        with torch.no_grad():
-            made = run(self.networks, batch)
-        return critic_losses(self._critics, made, batch, _SOFTEST * float(torch.rand(())))
+        assert self._made is not None, "the generator's turn comes first"
+        return critic_losses(self._critics, self._made, batch, _SOFTEST * float(torch.rand(())))
 
     def _draw(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
-        return generator_losses(self._critics, run(self.networks, batch), batch)
+        made = run(self.networks, batch)
+        self._made = made.detached()
+        return generator_losses(self._critics, made, batch)
 
 
 def spoken_words(clips: ClipSet) -> list[Spoken]:

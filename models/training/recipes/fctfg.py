@@ -66,12 +66,12 @@ class FctfgRecipe:
             Stage(
                 "inversion",
                 0.3,
-                (critic, Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN)),
+                (Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN), critic),
             ),
             Stage(
                 "generator",
                 0.55,
-                (critic, Turn("generator", drawing, at_any_step(objective.generator), _STYLEGAN)),
+                (Turn("generator", drawing, at_any_step(objective.generator), _STYLEGAN), critic),
             ),
             Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )

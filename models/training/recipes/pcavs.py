@@ -68,13 +68,13 @@ class PcavsRecipe:
                 "generator",
                 0.7,
                 (
+                    Turn("generator", drawing, at_any_step(objective.generator), generator),
                     Turn(
                         "critic",
                         (objective.critic_net, objective.pose_head),
                         at_any_step(objective.critic),
                         Adam(2 * _RATE, (0.0, 0.9)),
                     ),
-                    Turn("generator", drawing, at_any_step(objective.generator), generator),
                 ),
             ),
             Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),

@@ -125,6 +125,7 @@ def test_orthogonality_moves_the_mappings_and_never_the_generator(objective, bat
 
 
 def test_the_critics_turn_moves_the_critic_alone_and_adds_r1_every_sixteenth_step(objective, batch):
+    objective.generator(batch)
     plain, lazy = objective.critic(batch, step=5), objective.critic(batch, step=16)
     assert set(plain) == {"critic"}
     assert set(lazy) == {"critic", "r1"}

@@ -61,6 +61,7 @@ def test_the_generators_turn_moves_all_that_draws_and_no_head_of_the_adversary(o
 
 
 def test_the_critics_turn_moves_the_critic_and_the_pose_head_alone(objective, batch):
+    objective.generator(batch)
     assert moved(objective, objective.critic(batch)) == {"critic_net", "pose_head"}
 
 
