@@ -25,6 +25,20 @@ class Encoded:
     gated: Tensor
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A photo's features and where a frame finds them.
+
+    Attributes:
+        volume: [B, C, D, S / 4, S / 4].
+        back, shown: Where each place of the frame comes from, and how much of it the photo shows: see `DenseMotion`.
+    """
+
+    volume: Tensor
+    back: Tensor
+    shown: Tensor
+
+
 class Generator(nn.Module):
     """Encode the photo, weigh its channels by how the sound changes, make a volume of it, warp and decode it."""
 
@@ -70,9 +84,16 @@ class Generator(nn.Module):
         Returns:
             [B, 3, S, S], 0 to 1.
         """
+        return self.paint(self.move(photo, gate, driving, source))
+
+    def move(self, photo: Encoded, gate: Tensor, driving: Tensor, source: Tensor) -> Moved:
+        """Find out where everything comes from; arguments as for `render`."""
         both = self.linear.weight.flatten(1) @ self.proj2.weight.flatten(1)  # [features, correlation]
         x = photo.still + F.conv2d(photo.gated * gate[:, :, None, None], both[:, :, None, None])
         volume = self.volume(x.unflatten(1, self._volume))
-        back, shown = self.motion(volume, driving, source)
-        x = self.third(warp(volume, back, align_corners=False).flatten(1, 2))
-        return self.decoder(self.fourth(x) * shown)
+        return Moved(volume, *self.motion(volume, driving, source))
+
+    def paint(self, moved: Moved) -> Tensor:
+        """The frames of what `move` gave."""
+        x = self.third(warp(moved.volume, moved.back, align_corners=False).flatten(1, 2))
+        return self.decoder(self.fourth(x) * moved.shown)

@@ -1,11 +1,11 @@
 """What TAVCE minimises in each of its stages, and which networks each loss may move.
 
-Stages: `correlation` of sound and mouths, the coefficient nets (`expression`; `pose` against `pose_critic`), and the
-renderer (`generator` against `critic`). systems.md, 5.5. Of the published losses the lip-reading expert's is left out:
-nothing of ours can stand in for it. Landmarks are those of the house model's rig, in mm.
+Stages: `correlation` of sound and mouths, the coefficient nets (`expression`; `pose` against `pose_critic`), how faces
+move (`motion`, ours), and the renderer (`generator` against `critic`). systems.md, 5.5. Of the published losses the
+lip-reading expert's is left out: nothing of ours can stand in for it. Landmarks are those of the house model's rig, in
+mm.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,14 +19,17 @@ from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.tavce import losses
 from models.tavce.coefficients import PoseCritic
 from models.tavce.config import AROUND, EXPRESSION
-from models.tavce.correlation import MouthEncoder, gate
+from models.tavce.correlation import MouthEncoder, crop_mouths, gate
 from models.tavce.critic import FrameCritic
+from models.tavce.generator import Moved
 from models.tavce.keypoints import Stance, place
 from models.tavce.networks import TavceNetworks
 from models.tavce.redraw import Redrawer
 from models.visavis.ict import Rig
+from models.visavis.landmarks import INNER_LIPS, OUTER_LIPS
 
 EXPRESSION_WEIGHTS: Final = {"expression": 2.0, "landmarks": 0.01, "blink": 4.0}
+LIPS: Final = [*OUTER_LIPS, *INNER_LIPS]
 LIDS: Final = rig.columns(("eyeBlinkLeft", "eyeBlinkRight"))
 _MM_PER_CM: Final = 10.0
 
@@ -72,6 +75,7 @@ class RenderBatch:
         around: Coefficients of the 27 frames around the target, [B, 70, 27].
         windows: `wav2lip_mel80` of the last frame and the target, [B, 2, 1, 80, 16].
         centres_px: Middles of both mouths, [B, 2, 2].
+        meshes: Mesh points of the photo and of the target, x, y, [B, 2, 478, 2]; the pictures' edges are 0 and 1.
     """
 
     source: Tensor
@@ -81,6 +85,23 @@ class RenderBatch:
     around: Tensor
     windows: Tensor
     centres_px: Tensor
+    meshes: Tensor
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the photos of a `RenderBatch` become its targets.
+
+    Attributes:
+        moved: What the frames are painted of.
+        source, driving: Key points of the photo and of the target, [B, K, 3], -1 to 1.
+        stances: Of the photo and of the target.
+    """
+
+    moved: Moved
+    source: Tensor
+    driving: Tensor
+    stances: tuple[Stance, Stance]
 
 
 class TavceObjective(nn.Module):
@@ -95,7 +116,7 @@ class TavceObjective(nn.Module):
     landmarks: Tensor
 
     def __init__(
-        self, networks: TavceNetworks, vgg: Vgg19 | None = None, form: Literal["published", "triplet"] = "published"
+        self, networks: TavceNetworks, vgg: nn.Module | None = None, form: Literal["published", "triplet"] = "published"
     ) -> None:
         super().__init__()
         config = networks.config
@@ -103,6 +124,7 @@ class TavceObjective(nn.Module):
         self._form = losses.correlation if form == "published" else losses.triplet
         self.mouths = MouthEncoder(config)
         self.redrawers = nn.ModuleList(Redrawer(config) for _ in range(2))
+        self._judged: Tensor | None = None
         self.pose_critic = PoseCritic()
         self.critic_net = FrameCritic(config.stem, 8 * config.stem)
         judge = vgg or Vgg19.stand_in()
@@ -159,9 +181,15 @@ class TavceObjective(nn.Module):
             fake = net.decoder(code, poses[:, 0], heard, batch.style)
         return {"critic": hinge_critic(self.pose_critic(motion), self.pose_critic(fake))}
 
+    def motion(self, batch: RenderBatch) -> dict[str, Tensor]:
+        """Third stage, ours: how faces move. Moves key points, mapping and the renderer up to its dense motion."""
+        return self._motion_terms(self._move(batch, self.networks), batch)
+
     def generator(self, batch: RenderBatch) -> dict[str, Tensor]:
-        """Third stage, the generator's turn. Moves key points, mapping and renderer."""
-        drawn, stances = self.draw(batch)
+        """Last stage, the generator's turn. Moves key points, mapping and renderer."""
+        motion = self._move(batch, self.networks)
+        drawn = self.networks.generator.paint(motion.moved)
+        self._judged = drawn.detach()
         real, (judged, scores) = self.critic_net(batch.target)[0], self.critic_net(drawn)
         with torch.no_grad():
             sound = self._sound_change(batch)
@@ -172,31 +200,40 @@ class TavceObjective(nn.Module):
             "features": feature_matching(real, judged),
             "perceptual": self.perceptual(2 * drawn - 1, 2 * batch.target - 1),
             "l1": F.l1_loss(drawn, batch.target),
-            "expression": torch.stack([losses.expression_size(stance.expression) for stance in stances]).mean(),
             "correlation": losses.correlation_on_frames(sound, last_mouth, drawn_mouth),
+            "mouth": F.l1_loss(mouths[1], crop_mouths(batch.target, batch.centres_px[:, 1])),
         }
-        return {name: losses.WEIGHTS[name] * value for name, value in terms.items()}
+        weighted = {name: losses.WEIGHTS[name] * value for name, value in terms.items()}
+        return weighted | self._motion_terms(motion, batch)
 
     def critic(self, batch: RenderBatch) -> dict[str, Tensor]:
-        """Third stage, the critic's turn. Moves `critic_net` alone."""
-        with torch.no_grad():
-            drawn, _ = self.draw(batch)
-        return {"critic": hinge_critic(self.critic_net(batch.target)[1], self.critic_net(drawn)[1])}
+        """Last stage, the critic's turn, on what the generator's drew last. Moves `critic_net` alone."""
+        assert self._judged is not None, "the generator's turn comes first"
+        return {"critic": hinge_critic(self.critic_net(batch.target)[1], self.critic_net(self._judged)[1])}
 
-    def draw(self, batch: RenderBatch, networks: TavceNetworks | None = None) -> tuple[Tensor, Sequence[Stance]]:
-        """The target drawn from the source, [B, 3, S, S], 0 to 1, and both stances.
+    def draw(self, batch: RenderBatch, networks: TavceNetworks) -> Tensor:
+        """The target drawn from the source by some networks, [B, 3, S, S], 0 to 1. The target is not looked at."""
+        return networks.generator.paint(self._move(batch, networks).moved)
 
-        Args:
-            batch: Its target is not looked at.
-            networks: In place of the objective's own.
-        """
-        net = networks or self.networks
+    def _move(self, batch: RenderBatch, net: TavceNetworks) -> Motion:
         canonical = net.detector(batch.source)
         own = net.mapping(batch.source_coefficients[..., None].expand(-1, -1, 2 * AROUND + 1))
         stance = net.mapping(batch.around)
         with torch.no_grad():
             change = gate(*(net.sound(windows) for windows in batch.windows.unbind(1)))
-        return net.generator(batch.source, change, place(canonical, stance), place(canonical, own)), (own, stance)
+        source, driving = place(canonical, own), place(canonical, stance)
+        moved = net.generator.move(net.generator.encode(batch.source), change, driving, source)
+        return Motion(moved, source, driving, (own, stance))
+
+    def _motion_terms(self, motion: Motion, batch: RenderBatch) -> dict[str, Tensor]:
+        sizes = [losses.expression_size(stance.expression) for stance in motion.stances]
+        terms = {
+            "expression": torch.stack(sizes).mean(),
+            "points": losses.told_points(motion.source, motion.driving, batch.meshes),
+            "motion": losses.told_motion(motion.moved.back, batch.meshes),
+            "lip_motion": losses.told_motion(motion.moved.back, batch.meshes[:, :, LIPS]),
+        }
+        return {name: losses.WEIGHTS[name] * value for name, value in terms.items()}
 
     def _sound_change(self, batch: RenderBatch) -> Tensor:
         before, now = (self.networks.sound(windows) for windows in batch.windows.unbind(1))

@@ -60,10 +60,14 @@ def faces(clip: Clip, crop: Crop, frames: Sequence[int], size_px: int) -> Tensor
 
 def mouth_centres(clip: Clip, crop: Crop, frames: Sequence[int], size_px: int) -> Tensor:
     """Medians of the mouths' points in those crops, x, y, px, [len(frames), 2]."""
+    lips = mesh_points(clip, crop, frames)[:, [*OUTER_LIPS, *INNER_LIPS]]
+    return torch.from_numpy(np.median(lips.numpy(), axis=1) * size_px)
+
+
+def mesh_points(clip: Clip, crop: Crop, frames: Sequence[int]) -> Tensor:
+    """The mesh points in those crops, x, y, [len(frames), 478, 2]; the crop's edges are 0 and 1."""
     where = places(clip, crop)
-    lips = [*OUTER_LIPS, *INNER_LIPS]
-    middles = [np.median(where[f].to_crop(clip.points_px[f, lips].astype(np.float64)), axis=0) for f in frames]
-    return torch.from_numpy(np.stack(middles) * size_px).float()
+    return torch.from_numpy(np.stack([where[f].to_crop(clip.points_px[f].astype(np.float64)) for f in frames])).float()
 
 
 @cache

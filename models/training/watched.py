@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from models.training.clips import ClipSet
-from models.training.crops import Crop, faces, mouth_centres, windows
+from models.training.crops import Crop, faces, mesh_points, mouth_centres, windows
 
 MEMORY_BYTES: Final = 2 << 30
 
@@ -54,6 +54,10 @@ class Watched:
     def mouth_centres(self, row: int, frames: Sequence[int]) -> Tensor:
         """Middles of the mouths in the crops, x, y, px, [n, 2]."""
         return mouth_centres(self.clips[row], self._crop, frames, self.size_px)
+
+    def mesh_points(self, row: int, frames: Sequence[int]) -> Tensor:
+        """The mesh points in the crops, x, y, [n, 478, 2]; the crop's edges are 0 and 1."""
+        return mesh_points(self.clips[row], self._crop, frames)
 
     def coefficients(self, row: int) -> Tensor:
         """Of all frames of a clip, [T, 70]."""

@@ -11,7 +11,7 @@ from PIL import Image
 import models
 from models.training.clips import Clip, ClipSet, NoClipsError
 from models.training.corpus import is_held_out
-from models.training.crops import faces, mouth_centres, places, windows
+from models.training.crops import faces, mesh_points, mouth_centres, places, windows
 from models.training.face_track import RejectedError, follow_face
 from models.training.layouts import Source, Word
 from models.training.prepare_clips import LEDGER, OtherCorpusError, Piece, prepare
@@ -93,6 +93,8 @@ def test_each_system_finds_eyes_and_mouth_where_its_crop_has_them(clip):
     assert np.abs(mouths.numpy() - (96, 120)).max() < 8
     assert mouths.std(0).max() < 1.5
     assert faces(clip, "vox", [0, 3], 64).shape == (2, 3, 64, 64)
+    meshes = mesh_points(clip, "tavce", [0, 3])
+    assert np.abs(meshes[0, [468, 473]].numpy() - eyes).max() < 1e-6
 
 
 def test_windows_are_those_of_the_stream(clip):

@@ -1,4 +1,4 @@
-"""TAVCE's training: correlation, coefficient nets, renderer (systems.md, 5.5)."""
+"""TAVCE's training: correlation, coefficient nets, how faces move (ours), renderer (systems.md, 5.5)."""
 
 from typing import Any, Final
 
@@ -44,19 +44,20 @@ class TavceRecipe:
             ),
             Stage(
                 "coefficients",
-                0.25,
+                0.2,
                 (
                     Turn("expression", (net.expression,), at_any_step(objective.expression), slow),
                     Turn("pose_critic", (objective.pose_critic,), at_any_step(objective.judge_poses), slow),
                     Turn("pose", (net.pose,), at_any_step(objective.pose), slow),
                 ),
             ),
+            Stage("motion", 0.1, (Turn("motion", drawing, at_any_step(objective.motion), critic),)),
             Stage(
                 "renderer",
-                0.65,
+                0.6,
                 (
-                    Turn("critic", (objective.critic_net,), at_any_step(objective.critic), critic, late_fall),
                     Turn("generator", drawing, at_any_step(objective.generator), critic, late_fall),
+                    Turn("critic", (objective.critic_net,), at_any_step(objective.critic), critic, late_fall),
                 ),
             ),
         )
@@ -71,7 +72,7 @@ class TavceRecipe:
     def sheet(self, networks: nn.Module, batch: RenderBatch) -> Tensor:
         """Photo, truth and drawn frame."""
         assert isinstance(networks, TavceNetworks)
-        drawn, _ = self._objective.draw(batch, networks)
+        drawn = self._objective.draw(batch, networks)
         return 2 * torch.stack([batch.source, batch.target, drawn], 1) - 1
 
     def _correlation(self, rows: list[int], random: torch.Generator) -> CorrelationBatch:
@@ -107,5 +108,6 @@ class TavceRecipe:
             around = torch.arange(last + 1 - AROUND, last + 2 + AROUND).clamp(0, len(every) - 1)
             frames = [last, last + 1]
             heard, centres = seen.spectra(row, frames), seen.mouth_centres(row, frames)
-            parts.append((*pictures, every[source], every[around].t(), heard, centres))
+            meshes = seen.mesh_points(row, [source, last + 1])
+            parts.append((*pictures, every[source], every[around].t(), heard, centres, meshes))
         return RenderBatch(*(torch.stack(part) for part in zip(*parts, strict=True)))

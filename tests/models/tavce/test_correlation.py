@@ -113,7 +113,27 @@ def test_redrawing_follows_the_gate_and_is_the_published_net():
 
 
 def test_expression_size_by_hand():
-    assert losses.expression_size(torch.tensor([[[1.0, -2.0, 0.0]], [[0.0, 0.0, 1.0]]])).item() == 2.0
+    two_persons = torch.tensor([[[1.0, -2.0, 0.0], [0.0, 0.0, 1.0]], [[0.0, 0.0, 0.0], [0.0, 4.0, 0.0]]])
+    assert losses.expression_size(two_persons).item() == 2.0
+
+
+def test_told_motion_is_how_far_from_its_place_a_point_is_fetched():
+    cells = (torch.arange(16) + 0.5) / 8 - 1
+    back = torch.zeros(2, 3, 16, 16, 3)
+    back[..., 0], back[..., 1] = cells + 0.2, cells[:, None] + 0.1  # 0.1 and 0.05 of the picture right and down
+    back[..., 2] = torch.rand(2, 3, 16, 16)
+    frame = 0.1 + 0.8 * torch.rand(2, 478, 2)
+    photo = frame + torch.tensor([0.1, 0.05])
+    assert losses.told_motion(back, torch.stack([photo, frame], 1)).item() < 1e-6
+    assert losses.told_motion(back, torch.stack([frame, frame], 1)).item() == pytest.approx(0.15, abs=1e-6)
+
+
+def test_told_points_are_how_far_key_points_are_from_their_mesh_points():
+    meshes = torch.rand(2, 2, 478, 2)
+    source, driving = (2 * meshes[:, i, [17, 0, 61]] - 1 for i in (0, 1))
+    deep = [torch.cat([points, torch.rand(2, 3, 1)], 2) for points in (source, driving)]
+    assert losses.told_points(*deep, meshes).item() == 0
+    assert losses.told_points(deep[0] + 0.5, deep[1], meshes).item() == pytest.approx(0.25)
 
 
 def test_kl_divergence_by_hand():
