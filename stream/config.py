@@ -291,6 +291,7 @@ class SystemTrainConfig(TrainConfig):
         seed: Of weights and batches.
         threads: CPU threads.
         vgg, syncnet, arcface: Published networks for losses; stand-ins judge without them.
+        squeezenet: A published network that takes VGG's place.
     """
 
     minutes: float | None = None
@@ -304,6 +305,7 @@ class SystemTrainConfig(TrainConfig):
     vgg: Path | None = None
     syncnet: Path | None = None
     arcface: Path | None = None
+    squeezenet: Path | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -316,9 +318,10 @@ class SystemTrainConfig(TrainConfig):
             raise ValueError(f"--batch must be at least 2 and --threads 1, got {self.batch} and {self.threads}")
         if self.size == "published" and self.system.startswith("equiav"):
             raise ValueError("--size published is not for equiav: its talking-face variant has one size, small")
-        for option, path in (("--vgg", self.vgg), ("--syncnet", self.syncnet), ("--arcface", self.arcface)):
+        for name in ("vgg", "squeezenet", "syncnet", "arcface"):
+            path = getattr(self, name)
             if path is not None:
-                _check_file(option, path)
+                _check_file(f"--{name}", path)
 
 
 CORPUS_PARTS: Final = ("fits", "portraits", "pairs", "grid", "heads", "shards", "videos", "spoken")

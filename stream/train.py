@@ -16,6 +16,7 @@ from typing import Final
 from stream.config import TRAINED_SYSTEMS, SystemTrainConfig, TrainConfig
 from stream.errors import MissingPartsError, OtherRunError
 
+_JUDGES: Final = ("vgg", "squeezenet", "syncnet", "arcface")
 FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5")
 STAGES: Final = ("pairs", "landmarks", "speech", "renderer")
 WEIGHTS: Final = {
@@ -73,6 +74,7 @@ def _system_options(whole: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
     for name, file, losses in (
         ("vgg", "torchvision's vgg19-*.pth", "perceptual losses"),
+        ("squeezenet", "Keras' squeezenet_v1.1_notop*.h5", "them too, at a fiftieth of the work"),
         ("syncnet", "Wav2Lip's lipsync_expert.pth", "FC-TFG's sync loss"),
         ("arcface", "model_ir_se50.pth", "FC-TFG's identity loss"),
     ):
@@ -86,7 +88,7 @@ def configure(args: argparse.Namespace) -> TrainConfig:
     common = {"data": args.data, "out": args.out, "system": args.system, "stage": args.stage, "quick": args.quick}
     if args.system == "visavis":
         return TrainConfig(**common)
-    own = ("minutes", "steps", "size", "batch", "rate", "amp", "seed", "threads", "vgg", "syncnet", "arcface")
+    own = ("minutes", "steps", "size", "batch", "rate", "amp", "seed", "threads", *_JUDGES)
     return SystemTrainConfig(**common, **{name: getattr(args, name) for name in own})
 
 
@@ -130,7 +132,7 @@ def _train_system(config: SystemTrainConfig) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     torch.set_num_threads(config.threads)
-    judges = Judges(config.vgg, config.syncnet, config.arcface)
+    judges = Judges(**{name: getattr(config, name) for name in _JUDGES})
     with processes():
         torch.manual_seed(config.seed)
         recipe, data = make_recipe(config.system, config.size, config.data, judges)

@@ -80,14 +80,14 @@ class PerceptualLoss(nn.Module):
     """Weighted L1 between `Vgg19` maps, over several sizes of the picture.
 
     Args:
-        vgg: `Vgg19.load(path)` or `Vgg19.stand_in()`.
+        vgg: `Vgg19.load(path)`, `Vgg19.stand_in()`, or whatever else gives five maps of a picture.
         weights: Of the five maps.
         sizes: Of the pictures, as powers of one half.
         normalise: Whether -1 to 1 is first brought to ImageNet's mean and deviation. PC-AVS does not.
     """
 
     def __init__(
-        self, vgg: Vgg19, weights: tuple[float, ...], *, sizes: tuple[int, ...] = (0,), normalise: bool
+        self, vgg: nn.Module, weights: tuple[float, ...], *, sizes: tuple[int, ...] = (0,), normalise: bool
     ) -> None:
         super().__init__()
         self.vgg, self.weights, self.sizes, self.normalise = vgg, weights, sizes, normalise

@@ -6,11 +6,13 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 _MEAN_BGR: Final = (104.0, 117.0, 123.0)
-_TAPS: Final = ("fire2", "fire3", "fire5")
+_MEAN_RGB, _STD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FIRES: Final = ("fire2", "fire3", "pool", "fire4", "fire5")
+_TAPS: Final = (1, 2, 4)
+"""The maps that `SqueezeFeatures.distance` compares: fire2, fire3, fire5."""
 
 
 class SqueezeFeatures:
@@ -46,14 +48,16 @@ class SqueezeFeatures:
             truth: The same shape.
         """
         with torch.no_grad():
-            wanted = self._run(truth)
-        apart = [(a - b).abs().sum(1).mean() for a, b in zip(self._run(image), wanted, strict=True)]
-        return torch.stack(apart).mean()
+            wanted = self.maps(truth)
+        got = self.maps(image)
+        return torch.stack([(got[tap] - wanted[tap]).abs().sum(1).mean() for tap in _TAPS]).mean()
 
-    def _run(self, image: Tensor) -> list[Tensor]:
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """conv1, fire2, fire3, fire4 and fire5 of pictures [B, 3, H, W], -1 to 1; a place's features have length 1."""
         levels = (image.flip(1) + 1.0) * 127.5 - image.new_tensor(_MEAN_BGR)[:, None, None]
-        x = F.max_pool2d(F.relu(F.conv2d(levels, *self._weights["conv1"], stride=2)), 3, 2)
-        taps: list[Tensor] = []
+        x = F.relu(F.conv2d(levels, *self._weights["conv1"], stride=2))
+        maps = [F.normalize(x, dim=1)]
+        x = F.max_pool2d(x, 3, 2)
         for name in _FIRES:
             if name == "pool":
                 x = F.max_pool2d(x, 3, 2)
@@ -61,6 +65,22 @@ class SqueezeFeatures:
             squeezed = F.relu(F.conv2d(x, *self._weights[name + "squeeze1x1"]))
             wide = F.conv2d(squeezed, *self._weights[name + "expand3x3"], padding=1)
             x = F.relu(torch.cat([F.conv2d(squeezed, *self._weights[name + "expand1x1"]), wide], 1))
-            if name in _TAPS:
-                taps.append(F.normalize(x, dim=1))
-        return taps
+            maps.append(F.normalize(x, dim=1))
+        return maps
+
+
+class SqueezeJudge(nn.Module):
+    """SqueezeNet in place of `models.blocks.perceptual.Vgg19`: five maps, a fiftieth of the work, frozen."""
+
+    def __init__(self, features: SqueezeFeatures) -> None:
+        super().__init__()
+        self._features = features
+        self.register_buffer("mean", torch.tensor(_MEAN_RGB)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(_STD_RGB)[:, None, None], persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """Pictures [B, 3, H, W], of ImageNet's mean and deviation, to maps; a place's root mean square is 1."""
+        maps = self._features.maps(2 * (picture * self.std + self.mean) - 1)
+        return [x.shape[1] ** 0.5 * x for x in maps]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.blocks.perceptual import Vgg19
+from models.training.features import SqueezeFeatures, SqueezeJudge
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,22 @@ class Judges:
     """Published networks that some losses take; a stand-in of ours judges where a path is None.
 
     Attributes:
-        vgg: torchvision's `vgg19-*.pth`. Stand-in: random convolutions, see `Vgg19.stand_in`.
+        vgg: torchvision's `vgg19-*.pth`. Stand-in: `squeezenet`, or random convolutions, see `Vgg19.stand_in`.
         syncnet: Wav2Lip's `lipsync_expert.pth`. Stand-in: the same layers, narrow, trained on the clips first.
         arcface: `model_ir_se50.pth`. Stand-in: the same layers, narrow, trained on the clips' persons first.
+        squeezenet: Keras' `squeezenet_v1.1_notop`, which takes VGG's place at a fiftieth of its work.
     """
 
     vgg: Path | None = None
     syncnet: Path | None = None
     arcface: Path | None = None
+    squeezenet: Path | None = None
 
-    def perceptual(self) -> Vgg19:
-        """The network behind perceptual losses."""
-        return Vgg19.stand_in() if self.vgg is None else Vgg19.load(self.vgg)
+    def perceptual(self) -> nn.Module:
+        """The network behind perceptual losses, pictures to five maps as `Vgg19.forward`."""
+        if self.vgg is not None:
+            return Vgg19.load(self.vgg)
+        return Vgg19.stand_in() if self.squeezenet is None else SqueezeJudge(SqueezeFeatures.load(self.squeezenet))
 
 
 class Recipe(Protocol):

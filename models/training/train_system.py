@@ -104,7 +104,7 @@ class Trainer:
     def settings(self) -> dict[str, Any]:
         """What a resumed run must share with the run it goes on with. Its length may change."""
         sizes = json.loads(json.dumps(asdict(self.recipe.config)))
-        stages = [stage.name for stage in self.recipe.stages]
+        stages = [[stage.name, *(turn.name for turn in stage.turns)] for stage in self.recipe.stages]
         mine = {"system": self.recipe.system, "sizes": sizes, "stages": stages, "processes": self.world}
         return mine | {name: getattr(self.config, name) for name in ("batch", "rate", "amp", "seed", "data")}
 
@@ -180,7 +180,10 @@ class Trainer:
         except (RuntimeError, EOFError, UnpicklingError) as error:
             raise DamagedRunError(path) from error
         theirs, mine = json.loads(state["settings"]), self.settings
-        if differing := [name for name in mine if theirs.get(name) != mine[name]]:
+        differing = [name for name in mine if theirs.get(name) != mine[name]]
+        if state["trained"].keys() != self.recipe.trained.state_dict().keys():
+            differing.append("judges")
+        if differing:
             raise ResumeError(path, differing)
         self.recipe.trained.load_state_dict(state["trained"])
         self.average.load_state_dict(state["average"])

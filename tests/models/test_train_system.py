@@ -168,6 +168,14 @@ def test_a_run_with_other_settings_is_not_resumed(tmp_path):
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept
 
 
+def test_a_run_with_other_judges_is_not_resumed(tmp_path):
+    toy(tmp_path).save()
+    recipe = Toy()
+    recipe.trained["another"] = nn.Linear(1, 1)
+    with pytest.raises(ResumeError, match="another judges, want the same settings"):
+        toy(tmp_path, recipe=recipe).resume()
+
+
 @pytest.mark.parametrize("harm", [lambda raw: raw[:300], lambda raw: b"no checkpoint", lambda raw: b""])
 def test_a_damaged_checkpoint_is_told_and_left_alone(tmp_path, harm):
     first = toy(tmp_path)
@@ -279,6 +287,7 @@ LEARNED = {
     ("fctfg", "pose_map"): "pose_map/pose_map",
     ("tavce", "correlation"): "encoders/forth",
     ("tavce", "coefficients"): "expression/expression",
+    ("tavce", "motion"): "motion/points",
     ("tavce", "renderer"): "generator/l1",
     ("equiav", "pretraining"): "both/sum",
     ("equiav-plain", "pretraining"): "both/sum",
