@@ -277,6 +277,10 @@ class TrainConfig:
             raise ValueError(f"--stage and --quick are for --system visavis alone, got --system {self.system}")
 
 
+JUDGES: Final = ("vgg", "squeezenet", "syncnet", "arcface")
+"""Published networks that losses take; see `models.training.stages.Judges`."""
+
+
 @dataclass(frozen=True)
 class SystemTrainConfig(TrainConfig):
     """What `visavis train --system NAME` can be told of a published system.
@@ -290,8 +294,7 @@ class SystemTrainConfig(TrainConfig):
         amp: bfloat16 autocast.
         seed: Of weights and batches.
         threads: CPU threads.
-        vgg, syncnet, arcface: Published networks for losses; stand-ins judge without them.
-        squeezenet: A published network that takes VGG's place.
+        vgg, squeezenet, syncnet, arcface: Published networks for losses; stand-ins judge without them.
     """
 
     minutes: float | None = None
@@ -303,9 +306,9 @@ class SystemTrainConfig(TrainConfig):
     seed: int = 0
     threads: int = 1
     vgg: Path | None = None
+    squeezenet: Path | None = None
     syncnet: Path | None = None
     arcface: Path | None = None
-    squeezenet: Path | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -318,7 +321,7 @@ class SystemTrainConfig(TrainConfig):
             raise ValueError(f"--batch must be at least 2 and --threads 1, got {self.batch} and {self.threads}")
         if self.size == "published" and self.system.startswith("equiav"):
             raise ValueError("--size published is not for equiav: its talking-face variant has one size, small")
-        for name in ("vgg", "squeezenet", "syncnet", "arcface"):
+        for name in JUDGES:
             path = getattr(self, name)
             if path is not None:
                 _check_file(f"--{name}", path)

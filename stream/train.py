@@ -13,10 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from stream.config import TRAINED_SYSTEMS, SystemTrainConfig, TrainConfig
+from stream.config import JUDGES, TRAINED_SYSTEMS, SystemTrainConfig, TrainConfig
 from stream.errors import MissingPartsError, OtherRunError
 
-_JUDGES: Final = ("vgg", "squeezenet", "syncnet", "arcface")
 FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5")
 STAGES: Final = ("pairs", "landmarks", "speech", "renderer")
 WEIGHTS: Final = {
@@ -88,7 +87,7 @@ def configure(args: argparse.Namespace) -> TrainConfig:
     common = {"data": args.data, "out": args.out, "system": args.system, "stage": args.stage, "quick": args.quick}
     if args.system == "visavis":
         return TrainConfig(**common)
-    own = ("minutes", "steps", "size", "batch", "rate", "amp", "seed", "threads", *_JUDGES)
+    own = ("minutes", "steps", "size", "batch", "rate", "amp", "seed", "threads", *JUDGES)
     return SystemTrainConfig(**common, **{name: getattr(args, name) for name in own})
 
 
@@ -132,7 +131,7 @@ def _train_system(config: SystemTrainConfig) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     torch.set_num_threads(config.threads)
-    judges = Judges(**{name: getattr(config, name) for name in _JUDGES})
+    judges = Judges(**{name: getattr(config, name) for name in JUDGES})
     with processes():
         torch.manual_seed(config.seed)
         recipe, data = make_recipe(config.system, config.size, config.data, judges)

@@ -70,8 +70,8 @@ def truth_chapter(report: TruthReport, strips: Sequence[Sequence[Picture]]) -> C
 def videos_chapter(report: VideoReport, strips: Sequence[Sequence[Picture]]) -> Chapter:
     """The table of systems, photo and truth on the same clips."""
     heads = (
-        *("drawn by", "SSIM", "PSNR, dB", "CPBD", "LMD lips, % of eyes", "off by, frames", "in sync, share"),
-        *("sync confidence", "distance to photo", "lip gap in silence"),
+        *("drawn by", "SSIM", "PSNR, dB", "CPBD", "LMD lips, % of eyes", "lips follow the truth's"),
+        *("off by, frames", "in sync, share", "sync confidence", "distance to photo", "lip gap in silence"),
     )
     rows = [(name, *asdict(score).values()) for name, score in report.scores.items()]
     title = f"{report.clips} clips of {report.persons} held-out persons, {report.seconds:g} s"

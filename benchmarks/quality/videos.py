@@ -65,6 +65,7 @@ class Score:
         cpbd: Share of sharp edges, see `cpbd`; None where there are no edges.
         lips: LMD: mean distance of the points of the lips from the truth's, once eyes and nose lie on each other, in %
             of the eyes' distance.
+        follows: Correlation of the inner lips' distance with the truth's over the clip; None where one stands still.
         offset_frames: How late the sync expert finds the lips; of several clips the mean of the amounts.
         in_sync: Whether that is one frame at most; of several clips the share.
         confidence: How sure the expert is.
@@ -78,6 +79,7 @@ class Score:
     psnr_db: float
     cpbd: float | None
     lips: float
+    follows: float | None
     offset_frames: float
     in_sync: float
     confidence: float
@@ -225,6 +227,7 @@ class _Judge:
         self._points = seen.points_px
         self._mel = mel_of(clip.sound, len(truth))
         self._own = describe(truth[0], self._points[0]) if describe else None
+        self._gap = seen.lip_gap
         self.widest = int(seen.lip_gap.argmax())
 
     def __call__(self, pictures: list[Picture]) -> Score:
@@ -239,6 +242,7 @@ class _Judge:
             psnr_db=float(np.mean([psnr_db(*pair) for pair in pairs])),
             cpbd=float(np.mean(sharp)) if sharp else None,
             lips=float(np.mean([lip_distance(*two) for two in zip(seen.points_px[:count], self._points, strict=True)])),
+            follows=correlation(seen.lip_gap[:count], self._gap),
             offset_frames=float(abs(sync.offset_frames)),
             in_sync=float(abs(sync.offset_frames) <= IN_SYNC_FRAMES),
             confidence=sync.confidence,
@@ -252,6 +256,12 @@ class _Judge:
         frames = np.linspace(0, len(self._truth) - 1, DESCRIBED + 1).round().astype(int)[1:]
         found = [self._describe(pictures[frame], points_px[frame]) for frame in frames.tolist()]
         return float(np.mean([np.linalg.norm(one - self._own) for one in found]))
+
+
+def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    """Pearson's correlation of two curves of one length, -1 to 1; None where one of them is flat."""
+    flat = min(np.ptp(one), np.ptp(other)) == 0.0
+    return None if flat else float(np.corrcoef(one, other)[0, 1])
 
 
 def lip_distance(points_px: NDArray[np.float64], truth_px: NDArray[np.float64]) -> float:

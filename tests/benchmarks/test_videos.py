@@ -16,6 +16,7 @@ from benchmarks.quality.videos import (
     Contender,
     NoneDrawnError,
     contenders,
+    correlation,
     cut_out,
     face_region,
     lip_distance,
@@ -98,6 +99,13 @@ def test_lips_are_compared_once_the_heads_lie_on_each_other(photo):
     assert abs(lip_distance(moved, points) - 5.0) < 1e-6
 
 
+def test_curves_correlate_whatever_their_height_and_not_at_all_if_flat():
+    gap = np.array([0.0, 0.1, 0.3, 0.1])
+    assert correlation(gap, 2 * gap + 1) == pytest.approx(1.0)
+    assert correlation(gap, -gap) == pytest.approx(-1.0)
+    assert correlation(gap, np.full(4, 0.2)) is None
+
+
 class Knowing:
     """Draws the pictures that it was told, each when its turn comes; its frame is the whole picture."""
 
@@ -145,6 +153,7 @@ def test_a_system_that_knows_the_truth_draws_it_at_its_time_whatever_its_look_ah
     assert truth.ssim == 1.0 and truth.psnr_db == 99.0 and truth.lips == 0.0 and truth.silent_gap is None  # noqa: PT018
     assert drawn.ssim > 0.99 > 0.9 > still.ssim  # a frame late: 0.86
     assert drawn.lips < 0.2
+    assert (still.follows, truth.follows) == (None, pytest.approx(1.0))
     assert drawn.cpbd == pytest.approx(truth.cpbd, abs=0.02)
     assert drawn.offset_frames == truth.offset_frames
     assert drawn.silent_gap == pytest.approx(still.silent_gap, abs=0.005)
