@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from models.checkpoint import load_published, read_checkpoint, tensors_in
 from models.errors import CheckpointError
 
-_MEAN: Final = (0.485, 0.456, 0.406)
-_STD: Final = (0.229, 0.224, 0.225)
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 _STAND_IN_WIDTH: Final = 16
 _STAND_IN_SEED: Final = 19
 
@@ -91,8 +91,8 @@ class PerceptualLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.vgg, self.weights, self.sizes, self.normalise = vgg, weights, sizes, normalise
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(_STD)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
         self.mean: Tensor
         self.std: Tensor
 

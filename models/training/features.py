@@ -8,18 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.perceptual import IMAGENET_MEAN, IMAGENET_STD
+
 _MEAN_BGR: Final = (104.0, 117.0, 123.0)
-_MEAN_RGB, _STD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FIRES: Final = ("fire2", "fire3", "pool", "fire4", "fire5")
 _TAPS: Final = (1, 2, 4)
 """The maps that `SqueezeFeatures.distance` compares: fire2, fire3, fire5."""
 
 
-class SqueezeFeatures:
+class SqueezeFeatures(nn.Module):
     """The first half of SqueezeNet 1.1 (Iandola et al., arXiv:1602.07360), frozen, on levels 0 to 255 in BGR."""
 
     def __init__(self, weights: dict[str, tuple[Tensor, Tensor]]) -> None:
-        self._weights = weights
+        super().__init__()
+        for name, (kernel, bias) in weights.items():
+            self.register_buffer(f"{name}_kernel", kernel, persistent=False)
+            self.register_buffer(f"{name}_bias", bias, persistent=False)
 
     @classmethod
     def load(cls, path: Path) -> "SqueezeFeatures":
@@ -55,18 +59,22 @@ class SqueezeFeatures:
     def maps(self, image: Tensor) -> list[Tensor]:
         """conv1, fire2, fire3, fire4 and fire5 of pictures [B, 3, H, W], -1 to 1; a place's features have length 1."""
         levels = (image.flip(1) + 1.0) * 127.5 - image.new_tensor(_MEAN_BGR)[:, None, None]
-        x = F.relu(F.conv2d(levels, *self._weights["conv1"], stride=2))
+        x = F.relu(self._conv("conv1", levels, stride=2))
         maps = [F.normalize(x, dim=1)]
         x = F.max_pool2d(x, 3, 2)
         for name in _FIRES:
             if name == "pool":
                 x = F.max_pool2d(x, 3, 2)
                 continue
-            squeezed = F.relu(F.conv2d(x, *self._weights[name + "squeeze1x1"]))
-            wide = F.conv2d(squeezed, *self._weights[name + "expand3x3"], padding=1)
-            x = F.relu(torch.cat([F.conv2d(squeezed, *self._weights[name + "expand1x1"]), wide], 1))
+            squeezed = F.relu(self._conv(name + "squeeze1x1", x))
+            wide = self._conv(name + "expand3x3", squeezed, padding=1)
+            x = F.relu(torch.cat([self._conv(name + "expand1x1", squeezed), wide], 1))
             maps.append(F.normalize(x, dim=1))
         return maps
+
+    def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+        kernel, bias = self.get_buffer(f"{name}_kernel"), self.get_buffer(f"{name}_bias")
+        return F.conv2d(x, kernel, bias, stride, padding)
 
 
 class SqueezeJudge(nn.Module):
@@ -75,8 +83,8 @@ class SqueezeJudge(nn.Module):
     def __init__(self, features: SqueezeFeatures) -> None:
         super().__init__()
         self._features = features
-        self.register_buffer("mean", torch.tensor(_MEAN_RGB)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(_STD_RGB)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
         self.mean: Tensor
         self.std: Tensor
 
