@@ -31,7 +31,7 @@ class WordClassifier(nn.Module):
 
 
 class ModalityCritic(nn.Module):
-    """Whether a word code came from sound (1) or from lips (0)."""
+    """Whether a word code came from sound or from lips. The published sigmoid is in `losses.modality`."""
 
     def __init__(self, config: DavsConfig) -> None:
         super().__init__()
@@ -39,8 +39,8 @@ class ModalityCritic(nn.Module):
         self.fc2 = nn.Linear(config.code, 1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes [..., code] to chances of sound [..., 1], 0 to 1."""
-        return torch.sigmoid(self.fc2(F.relu(self.fc1(codes))))
+        """Codes [..., code] to logits of sound [..., 1]."""
+        return self.fc2(F.relu(self.fc1(codes)))
 
 
 class PersonWordCritic(nn.Module):

@@ -33,14 +33,24 @@ def real_or_not(chances: Tensor, real: bool, softness: float = 0.0) -> Tensor:
         return F.binary_cross_entropy(chances, torch.full_like(chances, label))
 
 
-def modality(sound: Tensor, lips: Tensor) -> Tensor:
-    """What the modality critic minimises, over its chances of sound: [BCE(lips, 0) + BCE(sound, 1)] / 2."""
-    return (real_or_not(lips, False) + real_or_not(sound, True)) / 2
+def modality(sound: Tensor, lips: Tensor, softness: float = 0.0) -> Tensor:
+    """What the modality critic minimises, over its chances of sound: [BCE(lips, 0) + BCE(sound, 1)] / 2.
+
+    Args:
+        sound, lips: Its logits for codes of sound and of lips: a sigmoid that is full would teach it nothing any more.
+        softness: How soft the labels are; 0 as published.
+    """
+    return (_is_sound(lips, softness) + _is_sound(sound, 1.0 - softness)) / 2
 
 
 def modality_adversary(sound: Tensor, lips: Tensor) -> Tensor:
-    """What the encoders minimise, over the same chances: the labels changed, BCE(sound, 0) + BCE(lips, 1)."""
-    return real_or_not(sound, False) + real_or_not(lips, True)
+    """What the encoders minimise, over the same logits: the labels changed, BCE(sound, 0) + BCE(lips, 1)."""
+    return _is_sound(sound, 0.0) + _is_sound(lips, 1.0)
+
+
+def _is_sound(logits: Tensor, label: float) -> Tensor:
+    logits = logits.float()
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 
 def confusion(logits: Tensor) -> Tensor:

@@ -74,10 +74,16 @@ def run(networks: DavsNetworks, batch: DavsBatch) -> DavsOutputs:
     )
 
 
+def modality_loss(critics: DavsCritics, sound: Tensor, lips: Tensor, softness: float = 0.0) -> dict[str, Tensor]:
+    """What the modality critic minimises on word codes [B, 12, code]; nothing flows into the networks."""
+    found = critics.modality(sound.detach()), critics.modality(lips.detach())
+    return {"modality": losses.modality(*found, softness)}
+
+
 def critic_losses(
     critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatch, softness: float = 0.0
 ) -> dict[str, Tensor]:
-    """What the modality, person and sequence critics minimise; nothing flows into the networks.
+    """What the person and sequence critics minimise; nothing flows into the networks.
 
     Args:
         softness: How soft the sequence critic's labels are; the published training draws it from 0 to 0.1 each time.
@@ -86,9 +92,7 @@ def critic_losses(
         Weighted losses by name; their sum is minimised.
     """
     outputs = outputs.detached()
-    found = critics.modality(outputs.sound), critics.modality(outputs.lips)
-    words = critics.person_words(outputs.early)
-    terms = {"modality": losses.modality(*found), "person_words": F.cross_entropy(words, batch.words)}
+    terms = {"person_words": F.cross_entropy(critics.person_words(outputs.early), batch.words)}
     real, sound = _twice(batch.frames[:, batch.generated]), _twice(batch.windows[:, batch.generated])
     fakes = torch.cat([outputs.by_sound, outputs.by_lips])
     judged = zip(critics.sequence(fakes, sound), critics.sequence(real, sound), strict=True)

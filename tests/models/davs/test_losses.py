@@ -25,9 +25,20 @@ def test_contrastive_teaches_the_sound_alone():
 
 
 def test_the_modality_critic_and_its_adversary_want_opposite_labels():
-    sound, lips = torch.tensor([0.9]), torch.tensor([0.2])
+    sound, lips = torch.tensor([0.9]).logit(), torch.tensor([0.2]).logit()
     torch.testing.assert_close(losses.modality(sound, lips).item(), -(math.log(0.8) + math.log(0.9)) / 2)
     torch.testing.assert_close(losses.modality_adversary(sound, lips).item(), -(math.log(0.1) + math.log(0.2)))
+
+
+def test_with_soft_labels_it_does_not_pay_to_be_surer_than_they_are():
+    right, surer = (losses.modality(c.logit(), (1 - c).logit(), 0.1) for c in torch.tensor([[0.9], [0.99]]))
+    assert right < surer
+
+
+def test_a_critic_that_is_sure_and_wrong_still_learns():
+    sound = torch.tensor([-200.0], requires_grad=True)
+    losses.modality(sound, torch.tensor([200.0])).backward()
+    assert sound.grad == -0.5
 
 
 def test_soft_labels_move_towards_the_middle():

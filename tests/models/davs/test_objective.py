@@ -5,7 +5,7 @@ import torch
 
 from models.davs.critics import DavsCritics
 from models.davs.networks import DavsNetworks
-from models.davs.objective import DavsBatch, critic_losses, generator_losses, run
+from models.davs.objective import DavsBatch, critic_losses, generator_losses, modality_loss, run
 from tests.models.davs.tiny import TINY
 from tests.models.shaken import shaken
 
@@ -83,6 +83,7 @@ def test_generator_losses_teach_who_they_should(nets, outputs, batch):
 
 def test_critic_losses_teach_the_critics_alone(nets, outputs, batch):
     terms = critic_losses(nets[1], outputs, batch, softness=0.05)
+    terms |= modality_loss(nets[1], outputs.sound, outputs.lips)
     reached = {name: taught(nets, loss) for name, loss in terms.items()}
     assert reached == {
         "modality": {"modality"},
