@@ -194,6 +194,7 @@ class TavceObjective(nn.Module):
         with torch.no_grad():
             sound = self._sound_change(batch)
         mouths = losses.mouth_pair(batch.last, drawn, *batch.centres_px.unbind(1))
+        wanted = crop_mouths(batch.target, batch.centres_px[:, 1])
         last_mouth, drawn_mouth = (self.mouths(mouth) for mouth in mouths)
         terms = {
             "gan": hinge_generator(scores),
@@ -201,7 +202,8 @@ class TavceObjective(nn.Module):
             "perceptual": self.perceptual(2 * drawn - 1, 2 * batch.target - 1),
             "l1": F.l1_loss(drawn, batch.target),
             "correlation": losses.correlation_on_frames(sound, last_mouth, drawn_mouth),
-            "mouth": F.l1_loss(mouths[1], crop_mouths(batch.target, batch.centres_px[:, 1])),
+            "mouth": F.l1_loss(mouths[1], wanted),
+            "mouth_perceptual": self.likeness(mouths[1], wanted),
         }
         weighted = {name: losses.WEIGHTS[name] * value for name, value in terms.items()}
         return weighted | self._motion_terms(motion, batch)

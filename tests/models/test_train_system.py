@@ -350,6 +350,13 @@ def test_the_command_trains_and_goes_on_and_tells_where_the_weights_are(data, tm
     assert "another seed" in capsys.readouterr().err
 
 
+def test_tavce_learns_from_as_much_of_the_future_as_some_look_ahead_tells(clips):
+    recipe, _ = make("tavce", clips, None)
+    batch = recipe.batch("renderer", 40, torch.Generator().manual_seed(0))
+    known = (batch.around[:, :, 13:].diff(dim=2).abs().sum(1) > 0).sum(1)  # later frames repeat the last one known
+    assert {0, 13} <= set(known.tolist())
+
+
 def test_a_small_davs_knows_the_words_of_its_clips(data):
     recipe, _ = make_recipe("davs", "small", data, Judges())
     assert recipe.config.words == 2

@@ -51,10 +51,10 @@ class TavceRecipe:
                     Turn("pose", (net.pose,), at_any_step(objective.pose), slow),
                 ),
             ),
-            Stage("motion", 0.1, (Turn("motion", drawing, at_any_step(objective.motion), critic),)),
+            Stage("motion", 0.05, (Turn("motion", drawing, at_any_step(objective.motion), critic),)),
             Stage(
                 "renderer",
-                0.6,
+                0.65,
                 (
                     Turn("generator", drawing, at_any_step(objective.generator), critic, late_fall),
                     Turn("critic", (objective.critic_net,), at_any_step(objective.critic), critic, late_fall),
@@ -105,9 +105,10 @@ class TavceRecipe:
             source, last = seen.frame(row, random), seen.start(row, 2, random)
             pictures = (seen.faces(row, [source, last, last + 1]) + 1) / 2
             every = seen.coefficients(row)
-            around = torch.arange(last + 1 - AROUND, last + 2 + AROUND).clamp(0, len(every) - 1)
+            heard = last + 1 + whole(0, AROUND + 1, random)  # a stream knows as much of the future as it waits for
+            around = torch.arange(last + 1 - AROUND, last + 2 + AROUND).clamp(0, min(heard, len(every) - 1))
             frames = [last, last + 1]
-            heard, centres = seen.spectra(row, frames), seen.mouth_centres(row, frames)
+            windows, centres = seen.spectra(row, frames), seen.mouth_centres(row, frames)
             meshes = seen.mesh_points(row, [source, last + 1])
-            parts.append((*pictures, every[source], every[around].t(), heard, centres, meshes))
+            parts.append((*pictures, every[source], every[around].t(), windows, centres, meshes))
         return RenderBatch(*(torch.stack(part) for part in zip(*parts, strict=True)))
