@@ -78,7 +78,7 @@ def test_a_critic_learns_to_tell_truth_from_painting(folder):
     painted = {region: F.avg_pool2d(truth, 5, 1, 2) for region, truth in example.truth.items()}
     critic = Critic(2e-3)
     before = critic.complaint(painted, example) - critic.complaint(example.truth, example)
-    for _ in range(50):
+    for _ in range(100):
         critic.learn(painted, example)
     after = critic.complaint(painted, example) - critic.complaint(example.truth, example)
     assert after > before + 1.0
