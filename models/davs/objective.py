@@ -59,11 +59,16 @@ class DavsOutputs:
         return DavsOutputs(*(part.detach() for part in vars(self).values()))
 
 
+def word_codes(networks: DavsNetworks, batch: DavsBatch) -> tuple[Tensor, Tensor]:
+    """What the sound and the lips of a batch say, each [B, 12, code]."""
+    sound = networks.audio(batch.windows.flatten(0, 1)[:, None]).view(len(batch.words), -1, networks.config.code)
+    return sound, networks.lips(batch.frames.flatten(0, 1)).view_as(sound)
+
+
 def run(networks: DavsNetworks, batch: DavsBatch) -> DavsOutputs:
     """Encode all and draw six frames of each clip twice: from the sound and from the lips."""
     clips = batch.words.shape[0]
-    sound = networks.audio(batch.windows.flatten(0, 1)[:, None]).view(clips, -1, networks.config.code)
-    lips = networks.lips(batch.frames.flatten(0, 1)).view_as(sound)
+    sound, lips = word_codes(networks, batch)
     early = networks.identity.early(batch.neighbours.flatten(0, 1))
     person = networks.identity(batch.photo)
     return DavsOutputs(

@@ -18,6 +18,7 @@ from models.davs.objective import (
     modality_loss,
     run,
     speech_losses,
+    word_codes,
 )
 from models.system import FPS
 from models.training.clips import ClipSet, NoClipsError, draw_rows
@@ -131,9 +132,7 @@ class DavsRecipe:
         return photo, faces[at : at + 2 * CLIP_FRAMES : 2], windows, faces[at : at + PERSON_FRAMES]
 
     def _speech(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
-        clips, net = len(batch.words), self.networks
-        sound = net.audio(batch.windows.flatten(0, 1)[:, None]).unflatten(0, (clips, -1))
-        lips = net.lips(batch.frames.flatten(0, 1)).unflatten(0, (clips, -1))
+        sound, lips = word_codes(self.networks, batch)
         self._codes = sound.detach(), lips.detach()
         return speech_losses(self._critics, sound, lips, batch.words)
 
@@ -150,7 +149,8 @@ class DavsRecipe:
 
     def _draw(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
         made = run(self.networks, batch)
-        self._made, self._codes = made.detached(), (made.sound.detach(), made.lips.detach())
+        self._made = made.detached()
+        self._codes = self._made.sound, self._made.lips
         return generator_losses(self._critics, made, batch)
 
 
