@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
@@ -35,14 +35,18 @@ def bundled(name: str) -> Path | None:
     return next(iter(sorted((Path(__file__).parent / name / "weights").glob("*.safetensors"))), None)
 
 
+@cache
 def facts(name: str) -> Facts:
-    """What a system with its bundled weights says of itself, sooner than it could draw.
+    """What a system with its bundled weights says of itself, sooner than it could draw; kept once known.
 
     Raises:
         UnknownSystemError, MissingWeightsError, CheckpointError: As of `load_system`.
     """
     if name not in SIZES:
-        return load_system(name, backend="eager")  # which exports nothing
+        from models.engine import REFERENCE
+
+        loaded = PUBLISHED[name](_published(name, None), REFERENCE)  # which exports nothing
+        return KnownFacts(name, loaded.front_end, loaded.lookahead_ms, loaded.frame_px, loaded.controls)
     from models.visavis.renderer import DETAIL, FRAME_PX
     from models.visavis.system import Visavis
 
@@ -71,16 +75,22 @@ def load_system(
     """
     if name in HOUSE:
         return HOUSE[name](weights, backend, precision)
-    if name not in PUBLISHED:
-        raise UnknownSystemError(name, (*HOUSE, *PUBLISHED))
-    path = weights or bundled(name)
-    if path is None:
-        raise MissingWeightsError(name, published=name not in UNPUBLISHED)
+    found = _published(name, weights)
     from models.engine import choose_published
 
     plan = choose_published(backend, precision)
     logger.info("engine: %s", plan)
-    return PUBLISHED[name](read_weights(path, name), plan)
+    return PUBLISHED[name](found, plan)
+
+
+def _published(name: str, path: Path | None) -> Weights:
+    """A published system's weights; `path` None takes the bundled ones. Raises what `load_system` does."""
+    if name not in PUBLISHED:
+        raise UnknownSystemError(name, (*HOUSE, *PUBLISHED))
+    path = path or bundled(name)
+    if path is None:
+        raise MissingWeightsError(name, published=name not in UNPUBLISHED)
+    return read_weights(path, name)
 
 
 def _visavis(size: "Size", path: Path | None, backend: str, precision: str) -> System:

@@ -1,7 +1,10 @@
 """The HTTP face of the server: a FastAPI application around one `Service`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -13,12 +16,13 @@ from pydantic import BaseModel, Field
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from models.registry import load_system, systems
+from models.registry import facts, load_system, systems
 from models.system import System
 from stream import http_errors, metrics
 from stream.body_limit import BodyLimit
 from stream.config import ServeConfig
 from stream.describe import describe
+from stream.engines import Engines
 from stream.identities import Identity, IdentityStore
 from stream.local_engine import LocalEngine
 from stream.metrics import Metrics
@@ -40,6 +44,7 @@ class Options(BaseModel):
     lookahead_ms: Annotated[int, Field(ge=0, le=MAX_LOOKAHEAD_MS)] | None = None
     idle: bool = True
     voice: bool = True
+    system: Annotated[str, Field(max_length=MAX_ID_CHARS)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
@@ -59,7 +64,7 @@ def create_app(
     make_store: Callable[..., IdentityStore] = IdentityStore,
     on_failure: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """The application with an engine in its own process, which it begins to load when the ASGI lifespan starts.
+    """The application with its engines in its own process; the first is loaded when the ASGI lifespan starts.
 
     Args:
         config: What the server was told.
@@ -71,9 +76,23 @@ def create_app(
     def load() -> System:
         return system or load_system(config.system, config.weights, config.backend, config.precision)
 
-    counters = Metrics()
-    engine = LocalEngine(config, load, make_store, on_enrolled=counters.on_enrolled, on_failure=on_failure)
-    return app_of(Service(config, engine, counters))
+    counters, known = Metrics(), dict[str, Identity]()
+    engines: dict[str, LocalEngine] = {}
+
+    def engine(own: ServeConfig, load: Callable[[], System], on_failure: Callable[[], None] | None) -> LocalEngine:
+        def elsewhere() -> float:
+            return sum(engine.load for name, engine in engines.items() if name != own.system)
+
+        store = partial(make_store, known=known)
+        return LocalEngine(own, load, store, elsewhere, on_enrolled=counters.on_enrolled, on_failure=on_failure)
+
+    engines[config.system] = engine(config, load, on_failure)
+    for name in () if config.only else systems():
+        if name not in engines:
+            own = replace(config, system=name, weights=None, backend="auto", precision="auto")
+            engines[name] = engine(own, partial(load_system, name), None)
+    first, *others = engines.items()
+    return app_of(Service(config, Engines(first[1], dict(others)), counters))
 
 
 def app_of(service: Service) -> FastAPI:
@@ -125,7 +144,7 @@ async def open_session(offer: Offer, service: Owner, response: Response) -> Fact
     chosen = offer.options
     lookahead_ms = service.config.lookahead_ms if chosen.lookahead_ms is None else chosen.lookahead_ms
     options = SessionOptions(lookahead_ms, chosen.idle, chosen.voice, chosen.seed)
-    session = await service.open_session(offer.sdp, offer.type, offer.identity, options)
+    session = await service.open_session(offer.sdp, offer.type, offer.identity, options, chosen.system)
     response.headers["location"] = f"/v1/sessions/{session.id}"
     return {
         "id": session.id,
@@ -172,10 +191,10 @@ async def show_identity(identity_id: str, service: Owner) -> Response:
 
 @_router.get("/v1/systems")
 async def list_systems(service: Owner) -> Facts:
-    """The systems that can draw, the active one first and with what it obeys."""
+    """The systems that a caller can choose; the active one, which draws unless they do, first."""
     active = service.system
-    others = [name for name in systems() if name != active.name]
-    return {"systems": [{**describe(active), "active": True}, *({"name": name, "active": False} for name in others)]}
+    others = [await asyncio.to_thread(facts, name) for name in service.engines.others]
+    return {"systems": [{**describe(system), "active": system is active} for system in (active, *others)]}
 
 
 @_router.get("/v1/config")

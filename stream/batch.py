@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -85,6 +85,7 @@ class Batcher:
         costs: Costs | None = None,
         *,
         wait_s: float = WAIT_S,
+        elsewhere: Callable[[], float] = float,
         open_door: bool = False,
     ) -> None:
         """Begin without sessions.
@@ -94,6 +95,7 @@ class Batcher:
             system: What draws.
             costs: As measured; without them a frame costs nothing and goes by itself.
             wait_s: How long a frame may wait for others.
+            elsewhere: Share of the machine's time that other systems' streams take; none unless told.
             open_door: Let in everyone, whatever was measured.
         """
         self.system = system
@@ -101,6 +103,7 @@ class Batcher:
         self.lost: DeviceLostError | None = None
         self.phases = Phases[Seat](FRAME_MS / 1000.0)
         self._worker, self._wait_s, self._open_door = worker, wait_s, open_door
+        self._elsewhere = elsewhere
         self._painter = Painter(system)
         self._costs = costs or Costs()
         self._most_rows = self._costs.rows
@@ -114,6 +117,11 @@ class Batcher:
         """What the machine has time for."""
         return self._ladder.rung
 
+    @property
+    def load(self) -> float:
+        """Share of the model thread's time that its streams take."""
+        return self._costs.load(list(self._shares.values()))
+
     def admit(self) -> None:
         """Do nothing if one more stream can be drawn in time, or everyone is let in.
 
@@ -123,7 +131,7 @@ class Batcher:
         """
         if self.lost is not None:
             raise self.lost
-        room = self.rung == "full" and self._costs.has_room(list(self._shares.values()))
+        room = self.rung == "full" and self._costs.has_room(list(self._shares.values()), self._elsewhere())
         if not room and not self._open_door:
             raise BusyError("sessions that this machine can draw in time", len(self._shares), RETRY_AFTER_S)
 

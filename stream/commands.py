@@ -93,6 +93,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         help="processes that speak with the browsers, beside one that draws the faces; one that dies is started anew "
         "(default: 0, one process does it all)",
     )
+    parser.add_argument(
+        "--only",
+        action="store_true",
+        help="let no caller choose another system; else one that is chosen first is loaded then, beside the others",
+    )
 
 
 def _listen_options(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +189,7 @@ def _serve(args: Arguments) -> int:
             tls_cert=args.tls_cert,
             tls_key=args.tls_key,
             gateways=args.gateways,
+            only=args.only,
         )
     )
     if config.gateways:

@@ -109,6 +109,7 @@ class ServeConfig:
         tls_key: Private key (PEM) for HTTPS.
         page_dir: The built page; None where it lies in the source tree.
         gateways: Processes that speak with the browsers, beside one that draws; 0: one process does it all.
+        only: Callers cannot choose another system. They never can with `gateways`.
     """
 
     host: str = "127.0.0.1"
@@ -128,6 +129,7 @@ class ServeConfig:
     tls_key: Path | None = None
     page_dir: Path | None = None
     gateways: int = 0
+    only: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.gateways <= MAX_GATEWAYS:

@@ -57,9 +57,15 @@ class Costs:
         """Share of the thread's time that streams take which draw so many of their frames, each 0 to 1."""
         return sum(share * self.draw_ms + self.row_ms for share in drawn_shares) / FRAME_MS
 
-    def has_room(self, drawn_shares: Sequence[float]) -> bool:
-        """Whether one more stream can be drawn in time beside these. The first one always is let in."""
-        return not drawn_shares or self.load([*drawn_shares, TALK]) <= ROOM
+    def has_room(self, drawn_shares: Sequence[float], elsewhere: float = 0.0) -> bool:
+        """Whether one more stream can be drawn in time beside these. The very first always is let in.
+
+        Args:
+            drawn_shares: As of `load`.
+            elsewhere: Share of the machine's time that other systems' streams take.
+        """
+        alone = not drawn_shares and elsewhere == 0.0
+        return alone or self.load([*drawn_shares, TALK]) + elsewhere <= ROOM
 
     def sessions(self) -> int:
         """How many callers in conversation can be drawn in time."""

@@ -7,6 +7,7 @@ StreamError
 ├── AiortcMovedError    aiortc no longer has an attribute that an adapter hooks
 ├── WorkerClosedError   work was given to a model worker that has stopped
 ├── NotReadyError       the system is still being loaded
+├── SystemFailedError   a system that a caller chose could not be loaded
 ├── EngineError         the engine's process failed in a way that only its log tells
 ├── LineVersionError    a gateway and an engine of two versions
 ├── ChildError          a process of the server could not begin
@@ -95,6 +96,17 @@ class NotReadyError(StreamError, RuntimeError):
 
     def __str__(self) -> str:
         return f"the system is still being loaded: try again in {self.retry_after_s} s, or wait for GET /readyz"
+
+
+class SystemFailedError(StreamError, RuntimeError):
+    """A system that a caller chose could not be loaded; the one that the server began with draws on."""
+
+    def __init__(self, name: str, reason: Exception) -> None:
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the system {self.name} could not be loaded ({self.reason}): choose another"
 
 
 class EngineError(StreamError, RuntimeError):

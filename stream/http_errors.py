@@ -9,13 +9,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from models.errors import PhotoError
+from models.errors import PhotoError, UnknownSystemError
 from stream.errors import (
     BusyError,
     DeviceFullError,
     DeviceLostError,
     NotReadyError,
     OfferError,
+    SystemFailedError,
     UnknownIdentityError,
     UnknownSessionError,
 )
@@ -43,6 +44,10 @@ def code_of(error: Exception) -> str:
             return "device_lost"
         case NotReadyError():
             return "not_ready"
+        case UnknownSystemError():
+            return "unknown_system"
+        case SystemFailedError():
+            return "failed"
         case UnknownIdentityError():
             return "unknown_identity"
         case UnknownSessionError():
@@ -53,7 +58,7 @@ def code_of(error: Exception) -> str:
 
 def install(app: FastAPI) -> None:
     """Give `app` our handlers."""
-    for kind in (PhotoError, OfferError):
+    for kind in (PhotoError, OfferError, UnknownSystemError, SystemFailedError):
         app.add_exception_handler(kind, _unusable)
     for kind in (UnknownIdentityError, UnknownSessionError):
         app.add_exception_handler(kind, _unknown)

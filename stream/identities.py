@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,7 @@ class IdentityStore:
         system: System,
         framing: Framing = "head",
         *,
+        known: dict[str, Identity] | None = None,
         demo_dir: Path = DEMO_DIR,
         decode: Callable[[bytes], Photo] | None = None,
         on_enrolled: Callable[[float, Exception | None], None] | None = None,
@@ -89,6 +90,7 @@ class IdentityStore:
             worker: Runs the enrolments, aside from the frames.
             system: Whose features are computed.
             framing: What the pictures of all of them show.
+            known: Everyone by id, shared with the stores of other systems; filled where it is empty.
             demo_dir: Photos named after the identity.
             decode: Photo file to pixels; `models.visavis.enrol.load_photo` unless given.
             on_enrolled: Told how many seconds an enrolment took and how it failed, if it did.
@@ -102,7 +104,9 @@ class IdentityStore:
         self._features_dir = data_dir / "features"
         for folder in (self._uploads_dir, self._features_dir):
             folder.mkdir(parents=True, exist_ok=True)
-        self._known = {identity.id: identity for identity in (*_demos(demo_dir), *_uploads(self._uploads_dir))}
+        self._known = {} if known is None else known
+        if not self._known:
+            self._show((*_demos(demo_dir), *_uploads(self._uploads_dir)))
         self._erase_outdated()
         self._memory: OrderedDict[str, IdentityState] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -236,8 +240,12 @@ class IdentityStore:
         """Make it known as the newest upload; returns those that no longer fit."""
         demos = [known for known in self._known.values() if known.demo]
         uploads = [identity, *(known for known in self._known.values() if not known.demo)]
-        self._known = {known.id: known for known in (*demos, *uploads[:MAX_UPLOADS])}
+        self._show((*demos, *uploads[:MAX_UPLOADS]))
         return uploads[MAX_UPLOADS:]
+
+    def _show(self, identities: Iterable[Identity]) -> None:
+        self._known.clear()
+        self._known.update({identity.id: identity for identity in identities})
 
     def _erase(self, identities: list[Identity]) -> None:
         for identity in identities:

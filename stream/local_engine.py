@@ -38,6 +38,7 @@ class LocalEngine:
         config: ServeConfig,
         make_system: Callable[[], System],
         make_store: Callable[..., IdentityStore] = IdentityStore,
+        elsewhere: Callable[[], float] = float,
         *,
         on_enrolled: Callable[[float, Exception | None], None] | None = None,
         on_failure: Callable[[], None] | None = None,
@@ -48,6 +49,7 @@ class LocalEngine:
             config: What the server was told.
             make_system: Called on the model thread.
             make_store: Makes the store of identities.
+            elsewhere: Share of the machine's time that other engines' streams take; none unless told.
             on_enrolled: See `IdentityStore`.
             on_failure: Called when the system could not be loaded.
         """
@@ -56,6 +58,7 @@ class LocalEngine:
         self._config = config
         self._make_system = make_system
         self._make_store = partial(make_store, on_enrolled=on_enrolled)
+        self._elsewhere = elsewhere
         self._on_failure = on_failure
         self._worker = ModelWorker()
         self._store: IdentityStore | None = None
@@ -86,6 +89,11 @@ class LocalEngine:
     def broken(self) -> int:
         """Frames that the model spoiled."""
         return self._batcher.broken if self._batcher else 0
+
+    @property
+    def load(self) -> float:
+        """Share of the model thread's time that its streams take."""
+        return self._batcher.load if self._batcher else 0.0
 
     def start(self) -> None:
         """Begin to load in the background; `ready` turns true at the end."""
@@ -142,7 +150,7 @@ class LocalEngine:
         costs = await self._warm_up(system, store)
         # who says how many are let in knows better than what was measured
         told = self._config.max_sessions is not None
-        self._batcher = Batcher(self._worker, system, costs, open_door=told)
+        self._batcher = Batcher(self._worker, system, costs, elsewhere=self._elsewhere, open_door=told)
         self._store = store
         gc.collect()
         gc.freeze()  # what lives as long as the server is never searched again: that takes longer than a picture may

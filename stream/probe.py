@@ -43,6 +43,7 @@ class ProbeConfig:
         idle: Whether blinks and micro-motion go on (they are off so that only speech moves the picture).
         seed: Of the syllables and the gaps between them.
         chromium: Path of the browser; None looks for one.
+        system: Which of the server's systems draws; None takes its own.
     """
 
     url: str = "http://127.0.0.1:8080"
@@ -53,6 +54,7 @@ class ProbeConfig:
     idle: bool = False
     seed: int = 0
     chromium: str | None = None
+    system: str | None = None
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -68,6 +70,8 @@ class ProbeConfig:
         query = {"autostart": "1", "lookahead": str(self.lookahead_ms), "idle": str(int(self.idle))}
         if self.identity is not None:
             query["identity"] = self.identity
+        if self.system is not None:
+            query["system"] = self.system
         return f"{self.url.rstrip('/')}/?{urlencode(query)}"
 
 
@@ -79,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=default.seconds, help="how long to measure (%(default)g)")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON; - writes it to standard output")
     parser.add_argument("--identity", help="id of the face to draw (default: the page's first)")
+    parser.add_argument("--system", help="which of the server's systems draws (default: the server's own)")
     parser.add_argument(
         "--lookahead-ms", type=int, default=default.lookahead_ms, help=f"0 to {MAX_LOOKAHEAD_MS} (%(default)s)"
     )
@@ -92,7 +97,15 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print. Exit codes: 0 done, 1 could not measure, 2 wrong usage."""
     try:
         config = ProbeConfig(
-            args.url, args.seconds, args.identity, args.lookahead_ms, args.wav, args.idle, args.seed, args.chromium
+            url=args.url,
+            seconds=args.seconds,
+            identity=args.identity,
+            lookahead_ms=args.lookahead_ms,
+            wav=args.wav,
+            idle=args.idle,
+            seed=args.seed,
+            chromium=args.chromium,
+            system=args.system,
         )
         result = measure(config)
     except ValueError as error:

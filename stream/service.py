@@ -4,7 +4,8 @@ from typing import Final, Protocol
 
 from models.system import Facts
 from stream.config import ServeConfig
-from stream.engine import Engine, Store
+from stream.engine import Store
+from stream.engines import Engines
 from stream.errors import UnknownSessionError
 from stream.http_errors import code_of
 from stream.metrics import Metrics, Told, one_page
@@ -36,39 +37,40 @@ class Service:
 
     Attributes:
         config: What it was told.
+        engines: What draws.
         metrics: Its counters.
         registry: Its open sessions.
     """
 
     def __init__(
-        self, config: ServeConfig, engine: Engine, metrics: Metrics, neighbours: Neighbours | None = None
+        self, config: ServeConfig, engines: Engines, metrics: Metrics, neighbours: Neighbours | None = None
     ) -> None:
         """Begin without sessions; `neighbours` None is alone, and then counts `max_sessions`."""
         self.config = config
+        self.engines = engines
         self.metrics = metrics
         self.registry = SessionRegistry(config.max_sessions if neighbours is None else None)
-        self._engine = engine
         self._neighbours = neighbours
-        metrics.watch(lambda: len(self.registry), lambda: engine.expired, lambda: engine.broken)
+        metrics.watch(lambda: len(self.registry), lambda: engines.expired, lambda: engines.broken)
 
     @property
     def failure(self) -> Exception | None:
         """Why the system could not be loaded, if it could not."""
-        return self._engine.failure
+        return self.engines.first.failure
 
     @property
     def ready(self) -> bool:
         """Whether a caller would get a face at once."""
-        return self._engine.ready
+        return self.engines.first.ready
 
     @property
     def system(self) -> Facts:
-        """The loaded system.
+        """The system that draws unless a caller asks for another.
 
         Raises:
             NotReadyError: If it is still being loaded.
         """
-        return self._engine.studio.system
+        return self.engines.first.studio.system
 
     @property
     def store(self) -> Store:
@@ -77,43 +79,47 @@ class Service:
         Raises:
             NotReadyError: If the system is still being loaded.
         """
-        return self._engine.store
+        return self.engines.first.store
 
     def start(self) -> None:
         """Begin to load in the background; `ready` turns true at the end."""
-        self._engine.start()
+        self.engines.first.start()
 
     async def loaded(self) -> None:
         """Wait until the server is ready, or has failed to load."""
-        await self._engine.loaded()
+        await self.engines.first.loaded()
 
     async def stop(self) -> None:
         """Say goodbye to every caller, then let go of the engine."""
-        self._engine.ready = False
+        self.engines.first.ready = False
         await self.registry.close_all("the server is shutting down")
-        await self._engine.stop()
+        await self.engines.stop()
 
-    async def open_session(self, sdp: str, kind: str, identity_id: str | None, options: SessionOptions) -> Session:
-        """Answer an offer and run the session.
+    async def open_session(
+        self, sdp: str, kind: str, identity_id: str | None, options: SessionOptions, system: str | None = None
+    ) -> Session:
+        """Answer an offer and run the session, drawn by the named system; None takes the server's own.
 
         Raises:
-            NotReadyError: If the system is still being loaded.
+            NotReadyError: If the system is still being loaded; one that nobody asked for before begins to be.
+            UnknownSystemError: If a caller cannot choose this system here.
+            SystemFailedError: If it could not be loaded.
             BusyError: If all places are taken, or one more face could not be drawn in time.
             DeviceFullError: If there is no memory for one more face.
             UnknownIdentityError: If nobody has this id, or there is nobody at all.
             OfferError: If the offer cannot become a session.
         """
-        store, studio = self.store, self._engine.studio
-        if identity_id is None:
-            identity_id = next((identity.id for identity in store.all()), "")
-        store.find(identity_id)
 
         async def make() -> Session:
+            engine = self.engines.of(system)
+            store, studio = engine.store, engine.studio
+            chosen = next((known.id for known in store.all()), "") if identity_id is None else identity_id
+            store.find(chosen)
             session = await Session.open(
                 sdp,
                 kind,
-                identity_id,
-                await self._engine.seat(identity_id),
+                chosen,
+                await engine.seat(chosen),
                 options,
                 studio,
                 store.features,

@@ -6,6 +6,7 @@ import uvicorn
 
 from stream.app import app_of
 from stream.config import ServeConfig
+from stream.engines import Engines
 from stream.listen_socket import listen
 from stream.metrics import Metrics
 from stream.processes.engine_line import Fields
@@ -38,7 +39,7 @@ def run_gateway(config: ServeConfig, name: str, path: Path, memory: int) -> None
         return service.registry.get(fields["id"]).snapshot()
 
     engine = FarEngine(name, path, memory, answer, lambda: stop(running))
-    service = Service(config, engine, Metrics(), engine)
+    service = Service(config, Engines(engine), Metrics(), engine)
     listener = listen(config.host, config.port, shared=True)
     run_app(app_of(service), config, listener, running)
     if service.failure is not None:

@@ -75,6 +75,20 @@ def test_the_yaw_slider_turns_the_head_and_reset_turns_it_back(call):
     assert still < 2.5
 
 
+def test_another_system_is_chosen_in_the_call_and_draws_it(call):
+    choice, smile = call.page.locator("#system"), call.page.locator("#slider-smile")
+    assert call.hook("hello.system") == choice.input_value() == "visavis"
+    assert "tavce, 128 px" in choice.inner_text()
+    choice.select_option("tavce")
+    call.until("visavis.state === 'live' && visavis.hello.system === 'tavce'").wait_frames(20)
+    assert call.page.evaluate("document.querySelector('talking-face').video.videoWidth") == 128
+    assert not smile.is_visible()
+    choice.select_option("visavis")
+    assert smile.is_visible()
+    call.until("visavis.state === 'live' && visavis.hello.system === 'visavis'").wait_frames(20)
+    assert call.page.evaluate("document.querySelector('talking-face').video.videoWidth") == 256
+
+
 def test_faces_are_swapped_on_the_same_connection_an_uploaded_one_too(call, friend_photo):
     session, first, front = call.hook("hello.session"), call.hook("identity"), call.picture()
     cards = call.page.locator("#cards input")

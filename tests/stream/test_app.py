@@ -219,7 +219,9 @@ async def test_the_page_learns_the_ice_servers_and_the_system(tmp_path):
             "frame_px": 64,
             "controls": sorted(TintSystem.controls),
         }
-        assert {"name": "visavis", "active": False} in systems[1:]
+        named = {system["name"]: system for system in systems[1:]}
+        assert not named["visavis-base"]["active"]
+        assert (named["visavis-base"]["frame_px"], named["tavce"]["front_end"]) == (512, "wav2lip_mel80")
 
 
 async def test_the_page_is_served_and_asked_for_anew(tmp_path):

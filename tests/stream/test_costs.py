@@ -23,6 +23,8 @@ def test_the_first_caller_is_always_let_in_and_the_next_as_long_as_there_is_time
     assert not costs.has_room([1.0, 0.2])  # + 5.2
     assert costs.has_room([0.2, 0.2, 0.2])
     assert not costs.has_room([0.2, 0.2, 0.2, 0.2, 0.2])
+    assert not costs.has_room([], elsewhere=0.6)  # 11.6, and 24 of another system's streams
+    assert costs.has_room([], elsewhere=0.5)
     assert costs.sessions() == 2
     assert Costs({1: 60.0}).sessions() == 1
     assert Costs(GPU, row_ms=0.11).sessions() == 130  # 34 / (0.6 * 8 / 32 + 0.11)

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 import torch
 
-from stream.errors import BusyError, UnknownSessionError
+from models.errors import ModelError
+from stream.errors import BusyError, SystemFailedError, UnknownSessionError
 from stream.registry import SessionRegistry
 from tests.stream.fakes import tone
 from tests.stream.http_fakes import TintSystem, application, photo, serving
@@ -56,6 +58,64 @@ async def test_without_an_identity_the_first_one_speaks(tmp_path, caller):
     async with serving(application(tmp_path, lookahead_ms=0)) as client:
         answer = await call(client, caller)
         assert (answer["identity"], answer["lookahead_ms"]) == ("ada", 0)
+
+
+async def test_a_caller_chooses_another_system_which_is_loaded_then(tmp_path, caller, monkeypatch):
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return TintSystem(name=name)
+
+    monkeypatch.setattr("stream.app.systems", lambda: ("visavis", "other", "unused"))
+    monkeypatch.setattr("stream.app.load_system", load)
+    app = application(tmp_path, system=TintSystem(name="visavis"))
+    async with serving(app) as client:
+        uploaded = (await client.post("/v1/identities", files={"photo": ("green.png", photo((10, 250, 10)))})).json()
+        offer = {"type": "offer", "identity": uploaded["id"], "options": {"system": "other", "idle": False}}
+        sdp = await caller.offer()
+        assert not loaded
+        begun = await client.post("/v1/sessions", json={**offer, "sdp": sdp})
+        assert (begun.status_code, begun.json()["error"]["code"]) == (503, "not_ready")
+        assert int(begun.headers["retry-after"]) > 0
+        await app.state.service.engines.of("other").loaded()
+        answer = await client.post("/v1/sessions", json={**offer, "sdp": sdp})
+        assert (answer.status_code, answer.json()["identity"]) == (201, uploaded["id"])
+        await caller.accept(answer.json()["sdp"])
+        speaking = asyncio.create_task(caller.speak(opus_packets(0 * tone(2.0, rate=48_000))))
+        await caller.until(lambda: caller.frames and caller.frames[-1].rgb[1] > 0.8)
+        assert caller.said("hello")[0]["system"] == "other"
+        speaking.cancel()
+    assert loaded == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("only", "code", "told"),
+    [
+        (False, "failed", "the system other could not be loaded (weights are gone): choose another"),
+        (True, "unknown_system", "got system 'other', want one of: tint"),
+    ],
+)
+async def test_a_system_that_cannot_be_chosen_is_told_and_the_servers_own_goes_on(
+    tmp_path, caller, monkeypatch, only, code, told
+):
+    def load(name):
+        raise ModelError("weights are gone")
+
+    monkeypatch.setattr("stream.app.systems", lambda: ("other",))
+    monkeypatch.setattr("stream.app.load_system", load)
+    app = application(tmp_path, only=only)
+    async with serving(app) as client:
+        sdp = await caller.offer()
+        offer = {"sdp": sdp, "type": "offer", "options": {"system": "other"}}
+        if not only:
+            assert (await client.post("/v1/sessions", json=offer)).status_code == 503
+            with suppress(SystemFailedError):  # if it has failed already
+                await app.state.service.engines.of("other").loaded()
+        refused = await client.post("/v1/sessions", json=offer)
+        assert (refused.status_code, refused.json()["error"]) == (422, {"code": code, "message": told})
+        assert (await client.get("/readyz")).status_code == 200
+        assert (await client.post("/v1/sessions", json={**offer, "options": {}})).status_code == 201
 
 
 def without_audio(sdp):

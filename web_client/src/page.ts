@@ -8,7 +8,7 @@ import { LatencyView } from "./latency_view";
 import { listMicrophones, type MicrophoneChoice } from "./microphone";
 import { pageOptions, type PageOptions } from "./page_options";
 import { emptyHook, type HookState, type ProbeHook } from "./probe_hook";
-import type { Identity, Server } from "./server_api";
+import type { Identity, Server, SystemInfo } from "./server_api";
 import { SlidersView } from "./sliders_view";
 import { defineTalkingFace, TalkingFace } from "./talking_face";
 import { stateLabel, stateText } from "./words";
@@ -28,10 +28,12 @@ class Page {
   readonly #start = byId("start", HTMLButtonElement);
   readonly #retry = byId("retry", HTMLButtonElement);
   readonly #microphones = byId("microphone", HTMLSelectElement);
+  readonly #system = byId("system", HTMLSelectElement);
   readonly #lookahead = byId("lookahead", HTMLSelectElement);
   readonly #level = byId("level", HTMLDivElement);
   readonly #notice = byId("notice", HTMLParagraphElement);
   #identity: string | null = null;
+  #systems: readonly SystemInfo[] = [];
   #drawing = false;
   #shownState: HookState = "idle";
   #hideNotice = 0;
@@ -70,13 +72,11 @@ class Page {
 
   async #ask(): Promise<void> {
     const signal = AbortSignal.timeout(10_000);
-    const [identities, system] = await Promise.all([this.#server.identities(signal), this.#server.system(signal)]);
+    const [identities, systems] = await Promise.all([this.#server.identities(signal), this.#server.systems(signal)]);
     const chosen = identities.find(({ id }) => id === this.#options.identity) ?? identities[0];
     this.#faces.show(identities, chosen?.id ?? "");
     if (chosen) this.#choose(chosen);
-    this.#sliders.obey(system.controls);
-    this.#showLookaheads(system.lookaheads_ms);
-    setText(byId("system", HTMLElement), `Drawn by “${system.name}”`);
+    this.#showSystems(systems);
   }
 
   #listen(): void {
@@ -88,6 +88,10 @@ class Page {
     this.#retry.addEventListener("click", () => this.#call.retryNow());
     const voice = byId("voice", HTMLInputElement);
     voice.addEventListener("change", () => this.#face.toggleAttribute("voice", voice.checked));
+    this.#system.addEventListener("change", () => {
+      this.#showSystem();
+      if (this.#call.running) this.#call.start(this.#callChoice());
+    });
     this.#lookahead.addEventListener("change", () => {
       this.#call.setLookahead(Number(this.#lookahead.value));
       this.#draw();
@@ -105,7 +109,12 @@ class Page {
 
   #callChoice(): CallChoice {
     const lookahead_ms = Number(this.#lookahead.value);
-    const options = { lookahead_ms, idle: byId("idle", HTMLInputElement).checked, voice: true };
+    const options = {
+      system: this.#system.value,
+      lookahead_ms,
+      idle: byId("idle", HTMLInputElement).checked,
+      voice: true,
+    };
     return { identity: this.#identity ?? "", microphone: this.#microphoneChoice(), options };
   }
 
@@ -174,6 +183,26 @@ class Page {
     const share = Math.min(1, Math.max(0, 1 - dbfs / QUIETEST_DBFS));
     this.#level.style.setProperty("--level", `${(share * 100).toFixed(1)}%`);
     this.#level.ariaValueNow = String(Math.round(Math.max(QUIETEST_DBFS, dbfs)));
+  }
+
+  #showSystems(systems: readonly SystemInfo[]): void {
+    this.#systems = systems;
+    const wanted = this.#system.value || this.#options.system;
+    this.#system.replaceChildren(
+      ...systems.map(({ name, frame_px }) =>
+        Object.assign(make("option", `${name}, ${frame_px} px`), { value: name, selected: name === wanted }),
+      ),
+    );
+    byId("systems", HTMLLabelElement).hidden = systems.length < 2;
+    this.#showSystem();
+  }
+
+  /** What the chosen system obeys and how far it can look ahead. */
+  #showSystem(): void {
+    const system = this.#systems.find(({ name }) => name === this.#system.value);
+    if (system === undefined) return;
+    this.#sliders.obey(system.controls);
+    this.#showLookaheads(system.lookaheads_ms);
   }
 
   #showLookaheads(lookaheads_ms: readonly number[]): void {

@@ -22,10 +22,10 @@ async function problem(promise: Promise<unknown>): Promise<unknown> {
 test("an offer goes out with identity and options, the answer comes back", async () => {
   const answer = { id: "s1", sdp: "v=0\r\n", type: "answer", lookahead_ms: 80 };
   const { server: api, http } = server({ "POST /app/v1/sessions": () => json(answer, 201) });
-  expect(await api.open("v=0", "ada", { lookahead_ms: 80, idle: false }, NEVER)).toEqual({
+  expect(await api.open("v=0", "ada", { system: "tavce", idle: false }, NEVER)).toEqual({
     ...{ id: "s1", sdp: "v=0\r\n", lookahead_ms: 80 },
   });
-  const body = { sdp: "v=0", type: "offer", identity: "ada", options: { lookahead_ms: 80, idle: false } };
+  const body = { sdp: "v=0", type: "offer", identity: "ada", options: { system: "tavce", idle: false } };
   expect(http.calls).toEqual([{ method: "POST", path: "/app/v1/sessions", body }]);
 });
 
@@ -85,10 +85,15 @@ test("the photo is sent as the form field photo", async () => {
   expect((form.get("photo") as File).name).toBe("me.jpg");
 });
 
-test("the active system is the one described", async () => {
-  const systems = [{ name: "other" }, { name: "visavis", active: true, lookahead_ms: [0, 40], controls: ["jawOpen"] }];
+test("systems without a name are passed over, the active one comes first", async () => {
+  const visavis = { name: "visavis", frame_px: 256, lookahead_ms: [0, 40], controls: ["jawOpen"] };
+  const tavce = { name: "tavce", frame_px: 128, lookahead_ms: [133], controls: [] };
+  const systems = [{ ...tavce, active: false }, { frame_px: 64 }, 3, { ...visavis, active: true }];
   const { server: api } = server({ "GET /app/v1/systems": () => json({ systems }) });
-  expect(await api.system(NEVER)).toEqual({ name: "visavis", lookaheads_ms: [0, 40], controls: new Set(["jawOpen"]) });
+  expect(await api.systems(NEVER)).toEqual([
+    { name: "visavis", active: true, frame_px: 256, lookaheads_ms: [0, 40], controls: new Set(["jawOpen"]) },
+    { name: "tavce", active: false, frame_px: 128, lookaheads_ms: [133], controls: new Set() },
+  ]);
 });
 
 test("ICE servers pass with their credentials, others do not", async () => {

@@ -4,6 +4,8 @@ import { milli, type Milli } from "./units";
 import { asFields, list, number, text, type Fields } from "./wire";
 
 export interface SessionOptions {
+  /** Name of the system that draws; the server's own if left out. */
+  system?: string;
   lookahead_ms?: number;
   idle?: boolean;
   voice?: boolean;
@@ -26,6 +28,10 @@ export interface Identity {
 
 export interface SystemInfo {
   name: string;
+  /** It draws unless a session asks for another. */
+  active: boolean;
+  /** Side of the square picture. */
+  frame_px: number;
   /** Look-aheads to choose from, rising. */
   lookaheads_ms: number[];
   controls: ReadonlySet<string>;
@@ -104,14 +110,11 @@ export class Server {
     return identity;
   }
 
-  /** The system that will draw the face. */
-  async system(signal: AbortSignal): Promise<SystemInfo> {
+  /** The systems to choose from, the active one first. */
+  async systems(signal: AbortSignal): Promise<SystemInfo[]> {
     const fields = await this.#read("v1/systems", signal);
-    const systems = list(fields, "systems").map((entry) => asFields(entry) ?? {});
-    const system = systems.find((entry) => entry["active"] === true) ?? systems[0] ?? {};
-    const lookaheads = list(system, "lookahead_ms").filter((ms) => typeof ms === "number");
-    const controls = list(system, "controls").filter((name) => typeof name === "string");
-    return { name: text(system, "name"), lookaheads_ms: lookaheads, controls: new Set(controls) };
+    const systems = list(fields, "systems").flatMap((entry) => systemInfo(asFields(entry)));
+    return systems.sort((a, b) => Number(b.active) - Number(a.active));
   }
 
   async iceServers(signal: AbortSignal): Promise<RTCIceServer[]> {
@@ -169,6 +172,14 @@ function refusal(response: Response, fields: Fields): SessionError {
 function retryAfter(header: string | null): Milli | null {
   const seconds = Number(header ?? "x");
   return Number.isFinite(seconds) && seconds >= 0 ? milli(seconds * 1000) : null;
+}
+
+function systemInfo(fields: Fields | null): SystemInfo[] {
+  if (fields === null || !text(fields, "name")) return [];
+  const lookaheads_ms = list(fields, "lookahead_ms").filter((ms) => typeof ms === "number");
+  const controls = new Set(list(fields, "controls").filter((name) => typeof name === "string"));
+  const [name, frame_px] = [text(fields, "name"), number(fields, "frame_px")];
+  return [{ name, active: fields["active"] === true, frame_px, lookaheads_ms, controls }];
 }
 
 function iceServer(fields: Fields | null): RTCIceServer[] {

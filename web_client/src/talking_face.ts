@@ -1,8 +1,8 @@
 /**
  * `<talking-face src="https://server/" identity="ada">`: the face, in any page.
  *
- * Attributes: `src` (the server; the page's own by default), `identity`, `lookahead` (ms), `idle="off"`, `poster`
- * (picture until the face comes), `voice` (present: the returned voice is heard). Methods `start()` from a click, and
+ * Attributes: `src` (the server; the page's own by default), `identity`, `system` (that draws), `lookahead` (ms),
+ * `idle="off"`, `poster` (picture until the face comes), `voice` (present: the returned voice is heard). Methods `start()` from a click, and
  * `stop()`. Fires `visavis-change`, bubbling, with a `ProbeHook` as `detail`. Style its `::part(frame | poster |
  * video | badge)`. Pictures of any shape are shown whole; the element itself is square unless its `aspect-ratio` is set.
  * The badge says that the face is artificial and cannot be switched off.
@@ -79,6 +79,8 @@ export class TalkingFace extends Base implements Screen {
     this.stop();
     this.#call = new Call(browserEnvironment(base, this, hook), listener);
     const options: SessionOptions = { idle: this.getAttribute("idle") !== "off" };
+    const system = this.getAttribute("system");
+    if (system !== null) options.system = system;
     if (this.hasAttribute("lookahead")) options.lookahead_ms = Number(this.getAttribute("lookahead"));
     this.#call.start({ identity: this.getAttribute("identity") ?? "", microphone: DEFAULT_MICROPHONE, options });
   }
