@@ -91,7 +91,7 @@ def test_irises_that_move_are_a_gaze_and_not_a_head_that_turns(meter):
     eye_px = np.linalg.norm(points[0, 33] - points[0, 133])
     points[:, list(IRISES), 0] += 0.1 * eye_px
     points[:, list(IRISES), 1] -= 0.05 * eye_px
-    seen = meter.measure(points)
+    seen = meter.read(points)
     # an eyeball of 1.47 cm behind an eye 3 cm wide: 0.1 of it is asin(0.3 / 1.47)
     assert 8.0 < seen.gaze_deg[0, 0] < 15.0
     assert 4.0 < seen.gaze_deg[0, 1] < 8.0
@@ -104,7 +104,7 @@ def test_lids_that_meet_half_way_are_half_closed_and_touching_ones_closed(meter)
     for upper, lower in EYE_GAPS:
         half[:, upper] = (rest[:, upper] + rest[:, lower]) / 2
         shut[:, upper] = rest[:, lower]
-    np.testing.assert_allclose(meter.measure(np.concatenate([half, shut])).lids_closed, [0.5, 1.0], atol=1e-6)
+    np.testing.assert_allclose(meter.read(np.concatenate([half, shut])).lids_closed, [0.5, 1.0], atol=1e-6)
 
 
 def test_the_face_obeys_and_leaks_are_told(puppet, meter):
