@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from stream.errors import BusyError, UnknownSessionError
+from stream.loop_load import LoopLoad
 from stream.session import Session
 
 logger = logging.getLogger(__name__)
@@ -21,13 +22,20 @@ class SessionRegistry:
     Attributes:
         refused: Callers who were turned away since the server began.
         opened: Callers who were let in since the server began.
+        load: What each costs the event loop; somebody must run its `watch`.
     """
 
-    def __init__(self, max_sessions: int | None) -> None:
-        """Begin empty; `max_sessions` None lets `make` alone decide who is refused."""
+    def __init__(self, max_sessions: int | None, *, measured: bool = False) -> None:
+        """Begin empty.
+
+        Args:
+            max_sessions: Who comes beyond is refused; None lets `make` decide.
+            measured: Refuse whom the event loop has no time for, too; see `load`.
+        """
         self.refused = 0
         self.opened = 0
-        self._max_sessions = max_sessions
+        self.load = LoopLoad(self.__len__)
+        self._max_sessions, self._measured = max_sessions, measured
         self._opening = 0
         self._sessions: dict[str, Session] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -42,11 +50,15 @@ class SessionRegistry:
             make: Answers the caller's offer; whatever it raises is raised here, and the place is free again.
 
         Raises:
-            BusyError: If all places are taken, those of callers who are just connecting included.
+            BusyError: If all places are taken, those of callers who are just connecting included, or the event loop
+                has no time for one more.
         """
         if self._max_sessions is not None and len(self._sessions) + self._opening >= self._max_sessions:
             self.refused += 1
             raise BusyError("sessions", self._max_sessions, RETRY_AFTER_S)
+        if self._measured and not self.load.has_room():
+            self.refused += 1
+            raise BusyError("sessions that this process can serve in time", len(self), RETRY_AFTER_S)
         self._opening += 1
         try:
             session = await make()

@@ -1,5 +1,6 @@
 """One server from start to stop: its sessions, its engine, and everything that the routes need."""
 
+import asyncio
 from typing import Final, Protocol
 
 from models.system import Facts
@@ -49,7 +50,9 @@ class Service:
         self.config = config
         self.engines = engines
         self.metrics = metrics
-        self.registry = SessionRegistry(config.max_sessions if neighbours is None else None)
+        told = config.max_sessions  # the engine counts for all gateways, and whoever was told does not measure
+        self.registry = SessionRegistry(told if neighbours is None else None, measured=told is None)
+        self._watching: asyncio.Task[None] | None = None
         self._neighbours = neighbours
         metrics.watch(lambda: len(self.registry), lambda: engines.expired, lambda: engines.broken)
 
@@ -84,6 +87,7 @@ class Service:
     def start(self) -> None:
         """Begin to load in the background; `ready` turns true at the end."""
         self.engines.first.start()
+        self._watching = asyncio.create_task(self.registry.load.watch(), name="loop-load")
 
     async def loaded(self) -> None:
         """Wait until the server is ready, or has failed to load."""
@@ -93,6 +97,8 @@ class Service:
         """Say goodbye to every caller, then let go of the engine."""
         self.engines.first.ready = False
         await self.registry.close_all("the server is shutting down")
+        if self._watching is not None:
+            self._watching.cancel()
         await self.engines.stop()
 
     async def open_session(

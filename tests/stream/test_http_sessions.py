@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -160,6 +161,32 @@ async def test_one_caller_too_many_is_told_when_to_come_again_and_gets_the_next_
         assert int(refused.headers["retry-after"]) > 0
         await client.delete(f"/v1/sessions/{first['id']}")
         assert (await client.post("/v1/sessions", json=offer)).status_code == 201
+    await second.close()
+
+
+@pytest.mark.parametrize("told", [None, 2])
+async def test_nobody_is_let_in_whom_the_event_loop_has_no_time_for_unless_told_to(tmp_path, caller, told):
+    async def work():
+        while True:
+            end_s = time.thread_time() + 0.02
+            while time.thread_time() < end_s:
+                pass
+            await asyncio.sleep(0)
+
+    second, app = Caller(), application(tmp_path, max_sessions=told)
+    async with serving(app) as client:
+        first = await call(client, caller)
+        offer, load = {"sdp": await second.offer(), "type": "offer"}, app.state.service.registry.load
+        working = asyncio.create_task(work())
+        await caller.until(lambda: load.each > 0.45)
+        working.cancel()
+        refused = await client.post("/v1/sessions", json=offer)
+        if told is None:
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+            assert int(refused.headers["retry-after"]) > 0
+            await client.delete(f"/v1/sessions/{first['id']}")
+            refused = await client.post("/v1/sessions", json=offer)
+        assert refused.status_code == 201
     await second.close()
 
 
