@@ -1,5 +1,6 @@
-"""TAVCE's training: correlation, coefficient nets, how faces move (ours), renderer (systems.md, 5.5)."""
+"""TAVCE's training: correlation, expression and pose from sound, how faces move (ours), renderer (systems.md, 5.5)."""
 
+import math
 from typing import Any, Final
 
 import torch
@@ -16,11 +17,19 @@ from models.training.watched import Watched, whole
 CLIP_FRAMES: Final = POSE_FRAMES
 _APART: Final = 3
 """Frames from i to the negative j, at least."""
+_FAST: Final = Adam(3e-4)
+"""Three times the published rate, for the net of expressions, which has some thousand batches here: it reaches the lips
+last."""
 
 
 def late_fall(progress: float) -> float:
     """A tenth of the rate in the last fifth of a stage, as the published epochs have it."""
     return 1.0 if progress < 0.8 else 0.1
+
+
+def falling(progress: float) -> float:
+    """From the whole rate to nothing, along a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class TavceRecipe:
@@ -43,10 +52,14 @@ class TavceRecipe:
                 "correlation", 0.1, (Turn("encoders", encoders, at_any_step(objective.correlation), slow, late_fall),)
             ),
             Stage(
-                "coefficients",
-                0.2,
+                "expression",
+                0.12,
+                (Turn("expression", (net.expression,), at_any_step(objective.expression), _FAST, falling),),
+            ),
+            Stage(
+                "pose",
+                0.08,
                 (
-                    Turn("expression", (net.expression,), at_any_step(objective.expression), slow),
                     Turn("pose_critic", (objective.pose_critic,), at_any_step(objective.judge_poses), slow),
                     Turn("pose", (net.pose,), at_any_step(objective.pose), slow),
                 ),
@@ -67,7 +80,7 @@ class TavceRecipe:
         rows = draw_rows(len(self._watched.clips), count, random)
         if stage == "correlation":
             return self._correlation(rows, random)
-        return self._coefficients(rows, random) if stage == "coefficients" else self._render(rows, random)
+        return self._coefficients(rows, random) if stage in ("expression", "pose") else self._render(rows, random)
 
     def sheet(self, networks: nn.Module, batch: RenderBatch) -> Tensor:
         """Photo, truth and drawn frame."""
