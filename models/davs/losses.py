@@ -80,6 +80,20 @@ def reconstruction(fakes: Tensor, reals: Tensor) -> Tensor:
     return 4 * off.mean() + 8 * (off * mouth_mask(fakes.shape[-1], off)).mean()
 
 
+def mouth_motion(fakes: Tensor, reals: Tensor) -> Tensor:
+    """L1 of how mouths differ from their clip's mean, in levels of 255: ours.
+
+    `reconstruction` is mostly how far a blurred face is off as a whole; lips that stand still cost little beside it.
+
+    Args:
+        fakes, reals: Frames in a row, [B, T, 3, S, S], 0 to 1.
+    """
+    moved = (frames - frames.mean(1, keepdim=True) for frames in (fakes, reals))
+    off = 255 * (next(moved) - next(moved)).abs()
+    mask = mouth_mask(fakes.shape[-1], off)
+    return (off * mask).mean() / mask.mean()
+
+
 def stillness(fakes: Tensor, photo: Tensor) -> Tensor:
     """Sum over frames of the L1 change outside the mouth since the frame before, which is taken as given.
 

@@ -1,6 +1,7 @@
 """DAVS's two training steps: what its critics and what its generator minimise on one batch of word clips."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,9 @@ from models.davs import losses
 from models.davs.critics import SEQUENCE_FRAMES, DavsCritics
 from models.davs.identity import Person
 from models.davs.networks import DavsNetworks
+
+ADVERSARY: Final = 5.0
+"""The published weight of making the modality critic wrong."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,13 @@ def critic_losses(
     return terms
 
 
-def generator_losses(critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatch) -> dict[str, Tensor]:
+def generator_losses(
+    critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatch, adversary: float = ADVERSARY
+) -> dict[str, Tensor]:
     """What the networks and the word classifier minimise. Step only them: gradients also reach the critics.
+
+    Args:
+        adversary: As of `speech_losses`.
 
     Returns:
         Weighted losses by name; their sum is minimised.
@@ -119,21 +128,29 @@ def generator_losses(critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatc
     return {
         "frames_by_sound": losses.reconstruction(outputs.by_sound, reals),
         "frames_by_lips": losses.reconstruction(outputs.by_lips, reals),
+        "motion_by_sound": 20 * losses.mouth_motion(outputs.by_sound, reals),
+        "motion_by_lips": 20 * losses.mouth_motion(outputs.by_lips, reals),
         "stillness": 5 * losses.stillness(outputs.by_sound, batch.photo),
         "sequence_patches": losses.real_or_not(patches, True),
         "sequence_match": losses.real_or_not(match, True),
-        **speech_losses(critics, outputs.sound, outputs.lips, batch.words),
+        **speech_losses(critics, outputs.sound, outputs.lips, batch.words, adversary),
         "confusion": 1e6 * losses.confusion(critics.person_words(outputs.early)),
     }
 
 
-def speech_losses(critics: DavsCritics, sound: Tensor, lips: Tensor, words: Tensor) -> dict[str, Tensor]:
-    """What brings word codes of sound and lips [B, 12, code] together; alone, the first stage of the training."""
+def speech_losses(
+    critics: DavsCritics, sound: Tensor, lips: Tensor, words: Tensor, adversary: float = ADVERSARY
+) -> dict[str, Tensor]:
+    """What brings word codes of sound and lips [B, 12, code] together; alone, the first stage of the training.
+
+    Args:
+        adversary: Weight of making the modality critic wrong.
+    """
     return {
         "words_by_sound": F.cross_entropy(critics.words(sound), words),
         "words_by_lips": F.cross_entropy(critics.words(lips), words),
         "contrastive": losses.contrastive(lips, sound),
-        "modality_adversary": 5 * losses.modality_adversary(critics.modality(sound), critics.modality(lips)),
+        "modality_adversary": adversary * losses.modality_adversary(critics.modality(sound), critics.modality(lips)),
     }
 
 

@@ -70,6 +70,18 @@ def test_reconstruction_counts_the_mouth_three_times():
     torch.testing.assert_close(losses.reconstruction(mouth, real).item(), 12 * 255 / 256**2)
 
 
+def test_motion_is_of_mouths_alone_and_forgives_a_face_that_is_off_as_a_whole():
+    real = torch.zeros(1, 2, 3, 256, 256)
+    real[:, 1, :, 200, 100] = 1.0  # one pixel lights up: half above and half below the mean
+    still = torch.full_like(real, 0.3)
+    want = 255 * 0.5 / (64 * 128)
+    torch.testing.assert_close(losses.mouth_motion(still, real).item(), want, rtol=1e-4, atol=0)
+    assert losses.mouth_motion(real + 0.3, real).item() < 1e-4
+    blinking = real.clone()
+    blinking[:, 0, :, 50, 100] = 1.0
+    assert losses.mouth_motion(blinking, real).item() == 0.0
+
+
 def test_stillness_sums_the_changes_outside_the_mouth():
     photo = torch.zeros(1, 3, 256, 256)
     fakes = torch.zeros(1, 2, 3, 256, 256, requires_grad=True)

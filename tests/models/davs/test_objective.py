@@ -70,6 +70,8 @@ def test_generator_losses_teach_who_they_should(nets, outputs, batch):
     assert reached == {
         "frames_by_sound": drawing | {"audio"},
         "frames_by_lips": drawing | {"lips"},
+        "motion_by_sound": drawing | {"audio"},
+        "motion_by_lips": drawing | {"lips"},
         "stillness": drawing | {"audio"},
         "sequence_patches": drawing | {"audio", "lips", "sequence"},
         "sequence_match": drawing | {"audio", "lips", "sequence"},
