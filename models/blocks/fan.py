@@ -83,6 +83,8 @@ class Hourglass(nn.Module):
 class FanTrunk(nn.Module):
     """A face to landmark-like maps of a quarter of its size."""
 
+    cell_px: Final = 4
+
     def __init__(self, config: FanConfig) -> None:
         super().__init__()
         width = config.width
@@ -104,6 +106,21 @@ class FanTrunk(nn.Module):
         return self.maps(F.relu(self.mix_norm(self.mix(x))))
 
 
+def landmark_maps(points: Tensor, places: Tensor, spread: float) -> Tensor:
+    """What a trunk that finds landmarks should answer: a bump of height 1 about each (ICCV 2017, section 3).
+
+    Args:
+        points: x, y, [B, P, 2].
+        places: x, y of every cell, in the same units, [2, H, W].
+        spread: Standard deviation of a bump, in those units.
+
+    Returns:
+        [B, P, H, W].
+    """
+    off = places - points[..., None, None]
+    return (-0.5 * (off / spread).square().sum(2)).exp()
+
+
 class FanEncoder(nn.Module):
     """The trunk and the head that turns its maps into one vector.
 
@@ -116,10 +133,15 @@ class FanEncoder(nn.Module):
         self.norm = nn.BatchNorm2d(config.maps)
         self.conv = nn.Conv2d(config.maps, 1, 3, stride=2, padding=1)
         self.fc = nn.Linear((config.image_px // 8) ** 2, config.features)
+        nn.init.uniform_(self.conv.weight, 0.0, (9 * config.maps) ** -0.5)  # one map, rectified: negative, it were dead
 
     def forward(self, face: Tensor) -> Tensor:
         """Faces [B, 3, S, S] to vectors [B, features]."""
-        x = self.conv(F.relu(self.norm(self.trunk(face))))
+        return self.head(self.trunk(face))
+
+    def head(self, maps: Tensor) -> Tensor:
+        """The trunk's maps to vectors [B, features]."""
+        x = self.conv(F.relu(self.norm(maps)))
         return self.fc(F.relu(x.flatten(1)))
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,6 +16,8 @@ _CANVAS: Final = np.array([[87.0, 59.0], [137.0, 59.0], [112.0, 120.0]])
 """Middle of the eye on the picture's left, of the other, and of the mouth, in a frame of 224 px: systems.md, 2.1."""
 _CORNER: Final = np.array([16.0, 0.0])
 _SIDE: Final = 192.0
+MOUTH_BOX: Final = (0.5, 0.82, 0.34, 0.66)
+"""Top, bottom, left and right of the mouth in the crop, 0 to 1, wide open too."""
 _PARTS: Final = (slice(36, 42), slice(42, 48), slice(60, 68))
 
 
@@ -38,3 +41,10 @@ def three_points(mesh: NDArray[np.float64]) -> NDArray[np.float64]:
 def template() -> NDArray[np.float64]:
     """Where `three_points` lie in the crop, 0 to 1 from edge to edge, [3, 2]."""
     return (_CANVAS - _CORNER) / _SIDE
+
+
+def enlarged_mouths(faces: Tensor, size_px: int) -> Tensor:
+    """Mouths of faces in this crop, [B, 3, S, S] to [B, 3, size_px, size_px]; gradients flow to the faces."""
+    top, bottom, left, right = (round(faces.shape[-1] * edge) for edge in MOUTH_BOX)
+    mouths = faces[..., top:bottom, left:right]
+    return F.interpolate(mouths, size=(size_px, size_px), mode="bilinear", align_corners=False)

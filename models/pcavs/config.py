@@ -74,7 +74,7 @@ SMALL: Final = PcavsConfig(
     attention=64,
     identity_planes=(24, 48, 96, 192),
     identity_groups=12,
-    motion=FanConfig(image_px=128, features=128, width=64, maps=32, align_corners=False),
+    motion=FanConfig(image_px=128, features=128, width=64, align_corners=False),
     pose=12,
     generator=GeneratorConfig(896, 4, (192, 192, 128, 96, 48, 24), constant_start=False, tanh=True),
     critic_width=32,

@@ -1,7 +1,7 @@
-"""What PC-AVS minimises in each of its three stages, and which networks each loss may move.
+"""What PC-AVS minimises in each of its stages, and which networks each loss may move.
 
-Stages: identity (`identity`), the mouth space of voice and video (`mouth_space`), then the generator with the pose
-space (`generator` against `critic`). systems.md, 2.5.
+Stages: identity (`identity`), landmarks (`alignment`, ours), the mouth space of voice and video (`mouth_space`), then
+the generator with the pose space (`generator` against `critic`). systems.md, 2.5.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks.perceptual import PerceptualLoss, Vgg19
+from models.blocks.vox_crop import enlarged_mouths
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
 from models.pcavs.networks import PcavsNetworks
 
 PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+_MOUTH_PX = 96
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class LossWeights:
     adversarial: float = 1.0
     feature_matching: float = 10.0
     perceptual: float = 10.0
+    mouth: float = 10.0
+    """Ours. In a picture of 128 px an open mouth is a few rows, which the losses above hardly feel."""
     identity: float = 1.0
     pose_confusion: float = 0.0
     """1e6 when used; the code leaves it out by default and for clips of fewer than 20 frames."""
@@ -49,6 +53,19 @@ class Batch:
     augmented: Tensor
     mel: Tensor
     persons: Tensor
+
+
+@dataclass(frozen=True)
+class AlignmentBatch:
+    """Frames without identity, and where their landmarks are.
+
+    Attributes:
+        frames: [B, 3, S, S], after `models.pcavs.augment`.
+        maps: As of `landmark_maps`, [B, 68, S / 4, S / 4].
+    """
+
+    frames: Tensor
+    maps: Tensor
 
 
 class PcavsObjective(nn.Module):
@@ -77,26 +94,37 @@ class PcavsObjective(nn.Module):
         self._judged: tuple[Tensor, Tensor] | None = None
         self.person_head = nn.Linear(config.identity, persons)
         self.pose_head = nn.Linear(config.pose * clip_frames, persons)
-        self.perceptual = PerceptualLoss(vgg or Vgg19.stand_in(), PERCEPTUAL_WEIGHTS, normalise=False)
+        judge = vgg or Vgg19.stand_in()
+        self.perceptual = PerceptualLoss(judge, PERCEPTUAL_WEIGHTS, normalise=False)
+        self.mouth_likeness = PerceptualLoss(judge, (1.0,) * 5, normalise=True)
 
     def identity(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 1: who is on the photo. Moves the identity encoder and `person_head`."""
         vector, _ = self.networks.identity(batch.photos)
         return {"identity": F.cross_entropy(self.person_head(vector), batch.persons)}
 
-    def mouth_space(self, batch: Batch, *, train_trunk: bool) -> dict[str, Tensor]:
-        """Stage 2: voice and mouth. Moves the audio encoder and `to_mouth`.
+    def alignment(self, batch: AlignmentBatch) -> dict[str, Tensor]:
+        """Stage 2, ours: where landmarks are, which the published trunk was trained for before. Moves the trunk.
+
+        1 is a trunk that answers nothing, 0 one that is right.
+        """
+        maps = self.networks.motion.model.trunk(batch.frames)
+        return {"alignment": F.mse_loss(maps, batch.maps) / batch.maps.square().mean()}
+
+    def mouth_space(self, batch: Batch) -> dict[str, Tensor]:
+        """Stage 3: voice and mouth. Moves the audio encoder, `to_mouth` and the head of the motion trunk.
 
         Args:
             batch: At least two clips, so that each has a negative.
-            train_trunk: Whether the motion trunk moves too. Not as published, where a face alignment network gives it.
         """
-        with torch.set_grad_enabled(train_trunk):
-            feature = self.networks.motion.model(batch.augmented.flatten(0, 1))
-        return self._sync(batch, self.networks.motion.to_mouth(feature), self.networks.audio(batch.mel.flatten(0, 1)))
+        motion = self.networks.motion
+        with torch.no_grad():
+            maps = motion.model.trunk(batch.augmented.flatten(0, 1))
+        seen = motion.to_mouth(motion.model.head(maps))
+        return self._sync(batch, seen, self.networks.audio(batch.mel.flatten(0, 1)))
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 3, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
+        """Stage 4, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
 
         Each frame is drawn twice: with the mouth from the voice and with the mouth from the video.
         """
@@ -113,6 +141,8 @@ class PcavsObjective(nn.Module):
             losses[f"adversarial_{name}"] = w.adversarial * hinge_generator(judged)
             losses[f"feature_matching_{name}"] = w.feature_matching * feature_matching(judged_real, judged)
             losses[f"perceptual_{name}"] = w.perceptual * self.perceptual(fake, real)
+            mouths = (enlarged_mouths(frames, _MOUTH_PX) for frames in (fake, real))
+            losses[f"mouth_{name}"] = w.mouth * self.mouth_likeness(*mouths)
         if w.pose_confusion:
             scores = F.linear(
                 self._pose_clip(batch, pose), self.pose_head.weight.detach(), self.pose_head.bias.detach()
@@ -121,7 +151,7 @@ class PcavsObjective(nn.Module):
         return losses
 
     def critic(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 3, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
+        """Stage 4, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
         assert self._judged is not None, "the generator's turn comes first"
         fake, pose = self._judged
         real = batch.frames.flatten(0, 1).repeat(2, 1, 1, 1)

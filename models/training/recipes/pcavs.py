@@ -1,25 +1,30 @@
-"""PC-AVS's training: identity, mouth space, generator with pose space (systems.md, 2.5), then our pose map."""
+"""PC-AVS's training: identity, landmarks (ours), mouth space, generator, pose map (ours); systems.md, 2.5."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.fan import FanTrunk, landmark_maps
 from models.blocks.pose import pose_map_loss
-from models.pcavs.augment import Augmentation, augment
+from models.pcavs.augment import Augmentation, augment, reshape
 from models.pcavs.config import PcavsConfig
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
-from models.pcavs.objective import Batch, PcavsObjective
+from models.pcavs.objective import AlignmentBatch, Batch, PcavsObjective
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.angles import angles_deg
 from models.training.stages import Adam, Judges, Stage, Turn, at_any_step
 from models.training.watched import Watched
+from models.visavis.fit import MEDIAPIPE_68
 
 CLIP_FRAMES: Final = 12
 """Frames whose features together are one clip's mouth."""
 _DRAWN_FRAMES: Final = 2
 """Frames of each clip that the generator draws at a time; 1 as published, where the batch is larger."""
+_ALIGNED_FRAMES: Final = 4
+_BUMP_PX: Final = 6.0
 _RATE: Final = 1e-3
 
 
@@ -38,7 +43,10 @@ class PoseBatch:
 
 
 class PcavsRecipe:
-    """How PC-AVS is trained. The mouth space trains the trunk too: ours has no face alignment network to begin with."""
+    """How PC-AVS is trained. Its trunk first learns to find landmarks: the published one is a face alignment network.
+
+    With random weights it answers every frame alike, and voice and mouth find nothing to agree on.
+    """
 
     system = "pcavs"
     shown = "generator"
@@ -49,12 +57,10 @@ class PcavsRecipe:
         objective = PcavsObjective(net, len(clips.persons), _DRAWN_FRAMES, judges.perceptual())
         self.trained: nn.Module = objective
         self._watched = Watched(clips, "vox", config.frame_px, "lws_mel80")
+        trunk, hearing = net.motion.model.trunk, (net.audio, net.motion)
         who = (net.identity, objective.person_head)
         drawing = (net.identity, net.audio, net.motion, net.generator, objective.person_head)
         generator = Adam(_RATE / 2, (0.0, 0.9), amsgrad=True)
-
-        def mouth_space(batch: Batch, step: int) -> dict[str, Tensor]:
-            return objective.mouth_space(batch, train_trunk=True)
 
         def pose(batch: PoseBatch, step: int) -> dict[str, Tensor]:
             with torch.no_grad():
@@ -62,11 +68,12 @@ class PcavsRecipe:
             return {"pose_map": pose_map_loss(net.pose_map, batch.angles_deg, codes, rest)}
 
         self.stages = (
-            Stage("identity", 0.05, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
-            Stage("mouth_space", 0.2, (Turn("mouth", (net.audio, net.motion), mouth_space, Adam(_RATE / 2)),)),
+            Stage("identity", 0.03, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
+            Stage("alignment", 0.15, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
+            Stage("mouth_space", 0.1, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
             Stage(
                 "generator",
-                0.7,
+                0.69,
                 (
                     Turn("generator", drawing, at_any_step(objective.generator), generator),
                     Turn(
@@ -77,7 +84,7 @@ class PcavsRecipe:
                     ),
                 ),
             ),
-            Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
+            Stage("pose_map", 0.03, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )
 
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
@@ -85,6 +92,8 @@ class PcavsRecipe:
         seen, rows = self._watched, draw_rows(len(self._watched.clips), count, random)
         if stage == "pose_map":
             return poses(seen, rows, random)
+        if stage == "alignment":
+            return self._landmarks(rows, random)
         length = CLIP_FRAMES if stage == "mouth_space" else _DRAWN_FRAMES
         photos, frames, changed, mel = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
         for row in rows:
@@ -98,6 +107,16 @@ class PcavsRecipe:
         stacked = (torch.stack(part) for part in (photos, frames, changed, mel, persons))
         return Batch(*stacked)
 
+    def _landmarks(self, rows: list[int], random: torch.Generator) -> AlignmentBatch:
+        seen, frames, maps = self._watched, list[Tensor](), list[Tensor]()
+        for row in rows:
+            some, how = [seen.frame(row, random) for _ in range(_ALIGNED_FRAMES)], Augmentation.draw(random)
+            places = F.avg_pool2d(reshape(_places(seen.size_px), how), FanTrunk.cell_px)[0]
+            marks = seen.mesh_points(row, some)[:, list(MEDIAPIPE_68)]
+            frames.append(augment(seen.faces(row, some), how))
+            maps.append(landmark_maps(marks, places, _BUMP_PX / seen.size_px))
+        return AlignmentBatch(torch.cat(frames), torch.cat(maps))
+
     def sheet(self, networks: nn.Module, batch: Batch) -> Tensor:
         """Photo, truth, and the first frame drawn with the mouth from the voice and from the video."""
         assert isinstance(networks, PcavsNetworks)
@@ -106,6 +125,12 @@ class PcavsRecipe:
         heard = AUDIO_GAIN * networks.audio(batch.mel[:, 0])
         drawn = [networks.draw(networks.style(vector, mouth, pose), start, "fixed") for mouth in (heard, seen)]
         return torch.stack([batch.photos, batch.frames[:, 0], *drawn], 1)
+
+
+def _places(size_px: int) -> Tensor:
+    """Where every pixel lies, x, y, [1, 2, size_px, size_px]; the picture's edges are 0 and 1."""
+    along = (torch.arange(size_px) + 0.5) / size_px
+    return torch.stack(torch.meshgrid(along, along, indexing="xy"))[None]
 
 
 def poses(seen: Watched, rows: list[int], random: torch.Generator) -> PoseBatch:

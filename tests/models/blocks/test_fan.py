@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.blocks.fan import FanConfig, FanEncoder, FanTrunk, published_names
+from models.blocks.fan import FanConfig, FanEncoder, FanTrunk, landmark_maps, published_names
 
 TINY = FanConfig(image_px=64, features=6, width=16, maps=5, depth=3)
 
@@ -98,3 +98,21 @@ def test_the_published_sizes():
     assert davs.trunk(torch.zeros(1, 3, 256, 256, device="meta")).shape == (1, 68, 64, 64)
     assert pcavs(torch.zeros(1, 3, 224, 224, device="meta")).shape == (1, 512)
     assert pcavs.fc.in_features == 784
+
+
+def test_a_fresh_encoder_is_alive():
+    for seed in range(3):
+        torch.manual_seed(seed)
+        encoder, faces = FanEncoder(TINY).eval(), torch.rand(4, 3, TINY.image_px, TINY.image_px)
+        maps = encoder.trunk(faces)
+        assert (encoder.conv(torch.relu(encoder.norm(maps))) > 0).float().mean() > 0.9
+        assert encoder(faces).std(0).mean() > 0
+
+
+def test_a_bump_of_height_one_stands_where_each_landmark_is():
+    places = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(6.0), indexing="xy"))
+    bumps = landmark_maps(torch.tensor([[[5.0, 2.0], [0.0, 5.5]]]), places, 1.5)
+    assert bumps.shape == (1, 2, 6, 8)
+    assert bumps[0, 0, 2, 5] == bumps[0, 0].max() == 1.0
+    torch.testing.assert_close(bumps[0, 0, 2, 2], torch.tensor(-0.5 * (3 / 1.5) ** 2).exp())
+    torch.testing.assert_close(bumps[0, 1, 5, 0], torch.tensor(-0.5 * (0.5 / 1.5) ** 2).exp())

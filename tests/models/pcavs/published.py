@@ -14,7 +14,7 @@ TINY = PcavsConfig(
     attention=5,
     identity_planes=(2, 2, 4, 4),
     identity_groups=2,
-    motion=FanConfig(image_px=64, features=14, width=16, maps=6, align_corners=False),
+    motion=FanConfig(image_px=64, features=14, width=16, align_corners=False),
     pose=3,
     generator=GeneratorConfig(30, 2, (8, 8, 8, 8, 6, 4), constant_start=False, tanh=True),
     critic_width=4,

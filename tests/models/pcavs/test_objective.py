@@ -4,9 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from models.blocks.fan import landmark_maps
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.networks import PcavsNetworks
-from models.pcavs.objective import Batch, LossWeights, PcavsObjective
+from models.pcavs.objective import AlignmentBatch, Batch, LossWeights, PcavsObjective
 from tests.models.pcavs.published import TINY
 
 PARTS = ("identity", "audio", "motion.model", "motion.to_mouth", "motion.mouth_embed", "motion.to_headpose")
@@ -44,11 +45,25 @@ def test_the_identity_stage_moves_the_identity_encoder_alone(objective, batch):
     assert moved(objective, objective.identity(batch)) == {"identity", "person_head"}
 
 
-@pytest.mark.parametrize("train_trunk", [False, True])
-def test_the_mouth_stage_moves_audio_and_the_mouth_head_and_the_trunk_if_told(objective, batch, train_trunk):
-    want = {"audio", "motion.to_mouth"} | ({"motion.model"} if train_trunk else set())
-    losses = objective.mouth_space(batch, train_trunk=train_trunk)
-    assert moved(objective, losses) == want
+def test_the_alignment_stage_moves_the_trunk_alone_and_rewards_the_right_place(objective, batch):
+    places = torch.stack(torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="xy"))
+    right, wrong = (landmark_maps(torch.full((4, TINY.motion.maps, 2), at), places, 1.0) for at in (4.0, 11.0))
+    aligned = AlignmentBatch(batch.augmented.flatten(0, 1), right)
+    assert moved(objective, objective.alignment(aligned)) == {"motion.model"}
+    assert not any(p.grad is not None for p in objective.networks.motion.model.fc.parameters())
+    trunk = objective.networks.motion.model.trunk
+    errors = []
+    for maps in (right, wrong):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trunk, "forward", lambda face, maps=maps: maps)
+            errors.append(objective.alignment(aligned)["alignment"].item())
+    assert errors == [0.0, pytest.approx(2.0, abs=0.05)]
+
+
+def test_the_mouth_stage_moves_audio_and_the_heads_of_the_mouth_and_not_the_trunk(objective, batch):
+    losses = objective.mouth_space(batch)
+    assert moved(objective, losses) == {"audio", "motion.model", "motion.to_mouth"}
+    assert not any(p.grad is not None for p in objective.networks.motion.model.trunk.parameters())
     assert set(losses) == {"cross_modal", "video_to_voice", "voice_to_video"}
 
 
@@ -78,7 +93,7 @@ def test_weights_multiply_their_loss(batch):
         PcavsObjective(networks, 3, 2, weights=LossWeights(contrastive=c, cross_modal=m)).eval()
         for c, m in ((1.0, 1.0), (5.0, 3.0))
     )
-    plain, scaled = (o.mouth_space(batch, train_trunk=False) for o in (one, two))
+    plain, scaled = (o.mouth_space(batch) for o in (one, two))
     assert scaled["cross_modal"].item() == pytest.approx(3 * plain["cross_modal"].item(), rel=1e-4)
     assert scaled["video_to_voice"].item() == pytest.approx(5 * plain["video_to_voice"].item(), rel=1e-4)
 
