@@ -1,5 +1,6 @@
 """What a system supplies to be trained: networks, stages, batches. The loop is `models.training.train_system`."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,16 @@ class Adam:
 def constant(progress: float) -> float:
     """A schedule that changes nothing."""
     return 1.0
+
+
+def late_fall(progress: float) -> float:
+    """A tenth of the rate in the last fifth of a stage, as TAVCE's published epochs have it."""
+    return 1.0 if progress < 0.8 else 0.1
+
+
+def falling(progress: float) -> float:
+    """From the whole rate to nothing, along a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 Losses = Callable[[Any, int], dict[str, Tensor]]

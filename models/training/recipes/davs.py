@@ -22,7 +22,7 @@ from models.davs.objective import (
 )
 from models.system import FPS
 from models.training.clips import ClipSet, NoClipsError, draw_rows
-from models.training.stages import Adam, Judges, Stage, Turn
+from models.training.stages import Adam, Judges, Stage, Turn, late_fall
 from models.training.watched import Watched, whole
 
 WORD_FRAMES: Final = 25
@@ -97,8 +97,8 @@ class DavsRecipe:
                 "generation",
                 0.85,
                 (
-                    Turn("generator", (net, critics.words), self._draw, _ADAM),
-                    Turn("critics", judging, self._judge, _ADAM),
+                    Turn("generator", (net, critics.words), self._draw, _ADAM, late_fall),
+                    Turn("critics", judging, self._judge, _ADAM, late_fall),
                     Turn("modality", (critics.modality,), self._modality, _MODALITY),
                 ),
             ),

@@ -1,6 +1,5 @@
 """TAVCE's training: correlation, expression and pose from sound, how faces move (ours), renderer (systems.md, 5.5)."""
 
-import math
 from typing import Any, Final
 
 import torch
@@ -11,7 +10,7 @@ from models.tavce.correlation import crop_mouths
 from models.tavce.networks import TavceNetworks
 from models.tavce.objective import CoefficientBatch, CorrelationBatch, RenderBatch, TavceObjective
 from models.training.clips import ClipSet, draw_rows
-from models.training.stages import Adam, Judges, Stage, Turn, at_any_step
+from models.training.stages import Adam, Judges, Stage, Turn, at_any_step, falling, late_fall
 from models.training.watched import Watched, whole
 
 CLIP_FRAMES: Final = POSE_FRAMES
@@ -20,16 +19,6 @@ _APART: Final = 3
 _FAST: Final = Adam(3e-4)
 """Three times the published rate, for the net of expressions, which has some thousand batches here: it reaches the lips
 last."""
-
-
-def late_fall(progress: float) -> float:
-    """A tenth of the rate in the last fifth of a stage, as the published epochs have it."""
-    return 1.0 if progress < 0.8 else 0.1
-
-
-def falling(progress: float) -> float:
-    """From the whole rate to nothing, along a cosine."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class TavceRecipe:
