@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.quality.controls import SWEEPS, command
+from benchmarks.quality.controls import SWEEPS, command, quantities
 from benchmarks.quality.meter import FaceMeter, Picture
 from models.rig import vector
 from models.training.corpus import Corpus, fitted
@@ -32,7 +32,8 @@ class ExactPuppet:
     """One person of a photo under controls, drawn by the rig."""
 
     def __init__(self, rig: Rig, raster: Raster, photo: Picture, shape: Shape) -> None:
-        box, framed = crop_box(shape), shape_in_frame(shape, crop_box(shape), raster.size_px)
+        box = crop_box(shape)
+        framed = shape_in_frame(shape, box, raster.size_px)
         self._scene = Scene(rig, framed, photo, box, raster.size_px, np.random.default_rng(0))
         self._raster = raster
 
@@ -47,7 +48,7 @@ def readings(puppet: ExactPuppet) -> dict[str, NDArray[np.float64]]:
     meter, out = FaceMeter(puppet.pose()), dict[str, NDArray[np.float64]]()
     for row, (control, values) in enumerate(SWEEPS.items()):
         seen = meter.read(np.stack([meter.points(puppet.pose(**command(control, value))) for value in values]))
-        out[control] = np.concatenate([seen.angles_deg.T, seen.gaze_deg.T, seen.lids_closed[None]])[row]
+        out[control] = quantities(seen)[row]
     return out
 
 

@@ -92,16 +92,16 @@ def measure_controls(puppet: Puppet, meter: FaceMeter) -> ControlReport:
         puppet: The face.
         meter: One that knows the face at rest.
     """
-    still = _quantities(meter.rest)[:, 0]
+    still = quantities(meter.rest)[:, 0]
     moved: dict[Quantity, NDArray[np.float64]] = {}
     sweeps: list[Sweep] = []
     for row, (control, values) in enumerate(SWEEPS.items()):
         pictures = [puppet.pose(**command(control, value)) for value in values]
-        seen = _quantities(meter.look(pictures)) - still[:, None]
+        seen = quantities(meter.look(pictures)) - still[:, None]
         error = float(np.abs(seen[row] - np.array(values)).mean())
         sweeps.append(Sweep(control, list(values), [round(float(v), 2) for v in seen[row]], round(error, 2)))
         moved[control] = seen[:, -1]
-    moved["lips"] = _quantities(meter.look([puppet.pose(**OPEN)]))[:, 0] - still
+    moved["lips"] = quantities(meter.look([puppet.pose(**OPEN)]))[:, 0] - still
     return ControlReport(sweeps, leaks_of(moved))
 
 
@@ -110,7 +110,7 @@ def command(control: Quantity, value: float) -> dict[str, float]:
     return dict.fromkeys(BOTH_LIDS, value) if control == "blink" else {control: value}
 
 
-def _quantities(seen: Seen) -> NDArray[np.float64]:
+def quantities(seen: Seen) -> NDArray[np.float64]:
     """What was seen, a row for each of `QUANTITIES`."""
     return np.concatenate([seen.angles_deg.T, seen.gaze_deg.T, seen.lids_closed[None], seen.lip_gap[None]])
 

@@ -116,6 +116,7 @@ class FaceMeter:
         return angles.double().numpy(), torch.stack(gaze).double().numpy()
 
     def points(self, picture: Picture) -> NDArray[np.float64]:
+        """The face's mesh points on a picture, px, [478, 2]."""
         return look_closer(self._net, load_parts(), picture, locate_twice(self._net, picture, self._place)[1])
 
 
