@@ -86,6 +86,15 @@ async def test_gateways_and_the_engine_die_and_come_back_and_their_callers_fare_
     async def all_there():
         return set(await server.per_gateway("process_resident_memory_bytes")) == everyone
 
+    async def killed(name):
+        """Kill one of them, and wait for the process that takes its place."""
+        os.kill(dead := server.pid(name), signal.SIGKILL)
+
+        async def replaced():
+            return server.pid(name) != dead and await all_there()
+
+        await until(replaced)
+
     await until(all_there)
     assert {name for name in everyone if "openvino" in server.maps(name)} == {"engine"}
     async with call(server) as (caller, session):
@@ -102,10 +111,8 @@ async def test_gateways_and_the_engine_die_and_come_back_and_their_callers_fare_
         held = await server.per_gateway("visavis_sessions")
         theirs, others = sorted(("gateway-1", "gateway-2"), key=lambda name: -held[name])
         assert (held[theirs], held[others]) == (1, 0)
-        seen, dead = len(caller.frames), server.pid(others)
-        os.kill(dead, signal.SIGKILL)
-        await until(all_there)
-        assert server.pid(others) != dead
+        seen = len(caller.frames)
+        await killed(others)
         assert len(caller.frames) > seen
         assert "away" not in rungs(caller)
 
@@ -123,7 +130,7 @@ async def test_gateways_and_the_engine_die_and_come_back_and_their_callers_fare_
         assert (await server.ask("GET", f"/v1/sessions/{session}")).json()["state"] == "live"
 
         # their own gateway dies: a call is over, and its place free
-        os.kill(server.pid(theirs), signal.SIGKILL)
+        await killed(theirs)
     async with call(server), call(server):
         pass
 
