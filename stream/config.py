@@ -350,6 +350,7 @@ class CorpusConfig:
         layout: For `videos`: how the data set lies.
         limit: For `videos` and `spoken`: read only so many.
         speech: For `spoken`: files of `models.training.speech_corpus` that say what is spoken.
+        seconds: For `spoken`: how long a clip may be.
     """
 
     part: str
@@ -363,12 +364,15 @@ class CorpusConfig:
     layout: str = "plain"
     limit: int | None = None
     speech: tuple[Path, ...] = ()
+    seconds: float = 5.0
 
     def __post_init__(self) -> None:
         if not self.data.is_dir():
             raise ValueError(f"--data must be a folder that exists, got {self.data}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit must be at least 1, got {self.limit}")
+        if not 1.0 <= self.seconds <= 5.0:
+            raise ValueError(f"--seconds must lie from 1 to 5, got {self.seconds}")
         if missing := [path for path in self.speech if not path.is_file()]:
             raise ValueError(f"--speech must name files that exist, got {missing[0]}")
         if (self.part == "spoken") != bool(self.speech):

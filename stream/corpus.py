@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speech", type=Path, nargs="+", default=[], metavar="FILE", help="spoken: .npz files of speech_corpus"
     )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="spoken: how long a clip may be, 1 to 5; short ones make many persons sooner (default: 5)",
+    )
     parser.add_argument("--json", action="store_true", help="tell the result as JSON")
 
 
@@ -71,6 +78,7 @@ def configure(args: argparse.Namespace) -> CorpusConfig:
         layout=args.layout,
         limit=args.limit,
         speech=tuple(args.speech),
+        seconds=args.seconds,
     )
 
 
@@ -155,4 +163,4 @@ def _spoken(config: CorpusConfig) -> "tuple[list[Source], ReadVideo]":
     from stream.spoken import find_speakers, reader, sources
 
     speakers = find_speakers(config.data, config.speech, config.first, config.limit)
-    return sources(speakers), reader(load_system(), speakers)
+    return sources(speakers), reader(load_system(), speakers, config.seconds)

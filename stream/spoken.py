@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import PhotoError
-from models.system import SAMPLE_RATE_HZ, System
+from models.system import FPS, SAMPLE_RATE_HZ, System
 from models.training.clips import FRAME_SAMPLES
 from models.training.corpus import Corpus, Portrait, choose
 from models.training.face_track import RejectedError
@@ -101,8 +101,8 @@ def sources(speakers: dict[str, Speaker]) -> list[Source]:
     ]
 
 
-def reader(system: System, speakers: dict[str, Speaker]) -> ReadVideo:
-    """What draws a source of `sources`, its first piece alone; raises `RejectedError` where no face is found."""
+def reader(system: System, speakers: dict[str, Speaker], longest_s: float) -> ReadVideo:
+    """What draws a source of `sources`, its first seconds alone; raises `RejectedError` where no face is found."""
 
     def read(source: Source, piece_frames: int) -> Iterator[Piece]:
         speaker = speakers[source.name]
@@ -111,7 +111,7 @@ def reader(system: System, speakers: dict[str, Speaker]) -> ReadVideo:
         except PhotoError as error:
             raise RejectedError("no face") from error
         sound = speaker.said.sound.astype(np.float32) / 32768.0
-        frames = min(piece_frames, len(sound) // FRAME_SAMPLES)
+        frames = min(piece_frames, int(longest_s * FPS), len(sound) // FRAME_SAMPLES)
         sound = sound[: frames * FRAME_SAMPLES]
         seed = int(speaker.person, 16) & 0xFFFF
         drive = Drive(system, identity, lookahead_ms=LOOKAHEAD_MS, seed=seed)

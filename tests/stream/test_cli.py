@@ -98,6 +98,7 @@ def test_every_option_of_serve_reaches_the_config(monkeypatch, tmp_path):
             ["train", "--data", ".", "--out", "x", "--system", "pcavs", "--steps", "9", "--squeezenet", "missing"],
             "--squeezenet must be a file that exists",
         ),
+        (["corpus", "videos", "--data", ".", "--out", "x", "--seconds", "9"], "--seconds must lie from 1 to 5"),
         (["corpus", "videos", "--data", ".", "--out", "x", "--limit", "0"], "--limit must be at least 1"),
         (["corpus", "videos", "--data", ".", "--out", "x", "--layout", "y"], "invalid choice: 'y'"),
         (["serve", "--port", "many"], "argument --port: invalid int value"),

@@ -33,7 +33,7 @@ def test_a_portrait_becomes_a_clip_that_speaks_and_turns(tmp_path):
         "ada": Speaker(lambda: photo, "0123456789ab", True, sentence(2.4)),
         "nobody": Speaker(lambda: grey, "ba9876543210", False, sentence(2.4)),
     }
-    found = prepare(sources(speakers), reader(load_system(), speakers), tmp_path, 128, quiet=True)
+    found = prepare(sources(speakers), reader(load_system(), speakers, 5.0), tmp_path, 128, quiet=True)
     assert found.fates == {"kept": 1, "no face": 1}
     (path,) = tmp_path.glob("*/*.npz")
     clip = Clip.read(path)
@@ -44,6 +44,14 @@ def test_a_portrait_becomes_a_clip_that_speaks_and_turns(tmp_path):
     loud = np.abs(clip.sound.reshape(60, -1)).mean(1) > 0.01
     assert lips[loud].max() > 4 * lips[-10:].max()
     assert clip.coefficients[:, 64:67].std(0).max() > np.radians(1.0)  # the head
+
+
+def test_clips_can_be_cut_short(tmp_path):
+    photo = load_photo(ADA.read_bytes())
+    speakers = {"ada": Speaker(lambda: photo, "0123456789ab", True, sentence(2.4))}
+    prepare(sources(speakers), reader(load_system(), speakers, 1.2), tmp_path, 128, quiet=True)
+    (path,) = tmp_path.glob("*/*.npz")
+    assert len(Clip.read(path)) == 30
 
 
 def test_voices_take_turns_and_one_that_lacks_is_told(tmp_path):
