@@ -55,11 +55,11 @@ PUBLISHED: Final = DavsConfig()
 SMALL: Final = DavsConfig(
     image_px=128,
     code=128,
-    stem=16,
-    stages=((16, 24), (48, 64), (96, 96), (128, 128)),
+    stem=48,
+    stages=((48, 64), (96, 160), (96, 96), (128, 128)),
     audio_width=32,
     lip_width=32,
-    rounds=((160, 1), (128, 1), (96, 2), (64, 1), (24, 1)),
-    last=12,
+    rounds=((160, 1), (128, 1), (160, 2), (128, 1), (64, 1)),
+    last=32,
     critic_width=16,
 )

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.blocks.perceptual import PerceptualLoss
 from models.davs import losses
 from models.davs.critics import SEQUENCE_FRAMES, DavsCritics
 from models.davs.identity import Person
@@ -69,6 +70,40 @@ def word_codes(networks: DavsNetworks, batch: DavsBatch) -> tuple[Tensor, Tensor
     return sound, networks.lips(batch.frames.flatten(0, 1)).view_as(sound)
 
 
+def face_losses(
+    networks: DavsNetworks, photo: Tensor, frames: Tensor, windows: Tensor, likeness: PerceptualLoss
+) -> dict[str, Tensor]:
+    """What the networks minimise on single frames, without critics: a stage of ours.
+
+    The first half of the persons say what their lips say, the others what their sound says.
+
+    Args:
+        photo: One picture of each person, [B, 3, S, S], 0 to 1.
+        frames: Others of them, [B, T, 3, S, S].
+        windows: The sound of those, [B, T, 20, 12].
+        likeness: As of `drawing_losses`.
+    """
+    half, times = photo.shape[0] // 2, frames.shape[1]
+    lips = networks.lips(frames[:half].flatten(0, 1)).unflatten(0, (half, times))
+    sound = networks.audio(windows[half:].flatten(0, 1)[:, None]).unflatten(0, (-1, times))
+    drawn = _draw(networks, networks.identity(photo), torch.cat([lips, sound]))
+    return drawing_losses("faces", drawn, frames, likeness)
+
+
+def drawing_losses(name: str, drawn: Tensor, reals: Tensor, likeness: PerceptualLoss) -> dict[str, Tensor]:
+    """How far frames [B, T, 3, S, S], 0 to 1, are from the real ones, whatever critics think of them.
+
+    Args:
+        name: Ending of the losses' names.
+        likeness: A loss of ours, on each clip's first frame: L1 alone draws a stranger out of focus.
+    """
+    return {
+        f"frames_{name}": losses.reconstruction(drawn, reals),
+        f"motion_{name}": 20 * losses.mouth_motion(drawn, reals),
+        f"likeness_{name}": 20 * likeness(2 * drawn[:, 0] - 1, 2 * reals[:, 0] - 1),
+    }
+
+
 def run(networks: DavsNetworks, batch: DavsBatch) -> DavsOutputs:
     """Encode all and draw six frames of each clip twice: from the sound and from the lips."""
     clips = batch.words.shape[0]
@@ -112,11 +147,16 @@ def critic_losses(
 
 
 def generator_losses(
-    critics: DavsCritics, outputs: DavsOutputs, batch: DavsBatch, adversary: float = ADVERSARY
+    critics: DavsCritics,
+    outputs: DavsOutputs,
+    batch: DavsBatch,
+    likeness: PerceptualLoss,
+    adversary: float = ADVERSARY,
 ) -> dict[str, Tensor]:
     """What the networks and the word classifier minimise. Step only them: gradients also reach the critics.
 
     Args:
+        likeness: As of `drawing_losses`.
         adversary: As of `speech_losses`.
 
     Returns:
@@ -126,10 +166,8 @@ def generator_losses(
     fakes = torch.cat([outputs.by_sound, outputs.by_lips])
     patches, match = critics.sequence(fakes, _twice(batch.windows[:, batch.generated]))
     return {
-        "frames_by_sound": losses.reconstruction(outputs.by_sound, reals),
-        "frames_by_lips": losses.reconstruction(outputs.by_lips, reals),
-        "motion_by_sound": 20 * losses.mouth_motion(outputs.by_sound, reals),
-        "motion_by_lips": 20 * losses.mouth_motion(outputs.by_lips, reals),
+        **drawing_losses("by_sound", outputs.by_sound, reals, likeness),
+        **drawing_losses("by_lips", outputs.by_lips, reals, likeness),
         "stillness": 5 * losses.stillness(outputs.by_sound, batch.photo),
         "sequence_patches": losses.real_or_not(patches, True),
         "sequence_match": losses.real_or_not(match, True),

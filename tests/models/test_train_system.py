@@ -276,6 +276,7 @@ SYSTEMS = {
 LEARNED = {
     ("davs", "words"): "encoders/words_by_sound",
     ("davs", "persons"): "persons/persons",
+    ("davs", "faces"): "faces/frames_faces",
     ("davs", "generation"): "generator/frames_by_sound",
     ("pcavs", "identity"): "identity/identity",
     ("pcavs", "alignment"): "trunk/alignment",

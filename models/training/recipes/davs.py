@@ -1,4 +1,4 @@
-"""DAVS's training: words, persons, then all against the critics (systems.md, 1.5)."""
+"""DAVS's training: words, persons, faces, then all against the critics (systems.md, 1.5)."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.perceptual import PerceptualLoss
 from models.davs.config import DavsConfig
 from models.davs.critics import CLIP_FRAMES, PERSON_FRAMES, SEQUENCE_FRAMES, DavsCritics
 from models.davs.networks import DavsNetworks
@@ -14,6 +15,7 @@ from models.davs.objective import (
     DavsBatch,
     DavsOutputs,
     critic_losses,
+    face_losses,
     generator_losses,
     modality_loss,
     run,
@@ -27,9 +29,12 @@ from models.training.watched import Watched, whole
 
 WORD_FRAMES: Final = 25
 """Frames about the middle of a word."""
+_MORE: Final = 4
+"""Clips in a batch of faces, for one of words."""
 _SOFTEST: Final = 0.1
 """How soft critics' labels are at most."""
 _ADAM: Final = Adam(2e-4)
+_FACES_ADAM: Final = Adam(6e-4)
 _MODALITY: Final = Adam(2e-3)
 """Ten times the published rate, and its labels soft. In small batches the encoders, who want it wrong, are else the
 faster of the two: its loss went past 0.69, where it guesses, to 9, and codes swung to and fro between the labels. With
@@ -57,8 +62,27 @@ class PersonBatch:
     persons: Tensor
 
 
+@dataclass(frozen=True)
+class FaceBatch:
+    """A photo and a few frames of each of many clips.
+
+    Attributes:
+        photo: [B, 3, S, S], 0 to 1.
+        frames: From the half second before the photo to that after it, [B, 2, 3, S, S].
+        windows: Their sound, [B, 2, 20, 12].
+    """
+
+    photo: Tensor
+    frames: Tensor
+    windows: Tensor
+
+
 class DavsRecipe:
-    """How DAVS is trained. Its own person stage was on 40,145 faces and is not released; ours is on the clips."""
+    """How DAVS is trained. Its own person stage was on 40,145 faces and is not released; ours is on the clips.
+
+    Faces are a stage of ours: a step of the published last stage draws 48 pictures of four persons, a step of this one
+    32 of sixteen, and it takes many persons to learn what faces look like.
+    """
 
     system = "davs"
     shown = "generation"
@@ -69,33 +93,35 @@ class DavsRecipe:
         Raises:
             NoClipsError: If no clip tells its words, or they tell more words than the config knows.
         """
-        self.config, self.networks = config, DavsNetworks(config)
+        self.config, self.networks = config, DavsNetworks(config).to(memory_format=torch.channels_last)
         self._spoken = spoken_words(clips)
         if not self._spoken or len(clips.vocabulary) > config.words:
             want = f"words (1 to {config.words} different ones, at least 12 frames from both ends of a clip)"
             raise NoClipsError(clips.clips[0].path.parent.parent, want)
         self._watched = Watched(clips, "davs", config.image_px, "mfcc12")
         self._critics = DavsCritics(config)
+        self._likeness = PerceptualLoss(judges.perceptual(), (1.0,) * 5, normalise=True)
         self._person_head = nn.Linear(config.code, len(clips.persons))
         self._codes: tuple[Tensor, Tensor] | None = None
         self._made: DavsOutputs | None = None
-        self.trained: nn.Module = nn.ModuleList([self.networks, self._critics, self._person_head])
+        self.trained: nn.Module = nn.ModuleList([self.networks, self._critics, self._person_head, self._likeness])
         net, critics = self.networks, self._critics
         hearing = (net.audio, net.lips, critics.words)
         judging = (critics.person_words, critics.sequence)
         self.stages = (
             Stage(
                 "words",
-                0.1,
+                0.06,
                 (
                     Turn("encoders", hearing, self._speech, _ADAM),
                     Turn("modality", (critics.modality,), self._modality, _MODALITY),
                 ),
             ),
-            Stage("persons", 0.05, (Turn("persons", (net.identity, self._person_head), self._persons, _ADAM),)),
+            Stage("persons", 0.03, (Turn("persons", (net.identity, self._person_head), self._persons, _ADAM),)),
+            Stage("faces", 0.56, (Turn("faces", (net,), self._faces, _FACES_ADAM),)),
             Stage(
                 "generation",
-                0.85,
+                0.35,
                 (
                     Turn("generator", (net, critics.words), self._draw, _ADAM, late_fall),
                     Turn("critics", judging, self._judge, _ADAM, late_fall),
@@ -111,6 +137,11 @@ class DavsRecipe:
             faces = [self._watched.faces(row, [self._watched.frame(row, random)])[0] for row in rows]
             persons = [self._watched.person(row) for row in rows]
             return PersonBatch((torch.stack(faces) + 1) / 2, torch.tensor(persons))
+        if stage == "faces":
+            rows = draw_rows(len(self._watched.clips), _MORE * count, random)
+            return FaceBatch(
+                *(torch.stack(part) for part in zip(*(self._near(row, random) for row in rows), strict=True))
+            )
         said = [self._spoken[i] for i in draw_rows(len(self._spoken), count, random)]
         parts = [self._word(one, random) for one in said]
         photo, frames, windows, neighbours = (torch.stack(part) for part in zip(*parts, strict=True))
@@ -135,6 +166,17 @@ class DavsRecipe:
         windows = seen.windows(one.row, every_second)
         return photo, faces[at : at + 2 * CLIP_FRAMES : 2], windows, faces[at : at + PERSON_FRAMES]
 
+    def _near(self, row: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A photo, two frames near it and their sound."""
+        seen, photo = self._watched, self._watched.frame(row, random)
+        first, end = max(0, photo - WORD_FRAMES // 2), min(seen.clips.clips[row].frames, photo + WORD_FRAMES // 2 + 1)
+        frames = [whole(first, end, random) for _ in range(2)]
+        faces = (seen.faces(row, [photo, *frames]) + 1) / 2
+        return faces[0], faces[1:], seen.windows(row, frames)
+
+    def _faces(self, batch: FaceBatch, step: int) -> dict[str, Tensor]:
+        return face_losses(self.networks, batch.photo, batch.frames, batch.windows, self._likeness)
+
     def _speech(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
         sound, lips = word_codes(self.networks, batch)
         self._codes = sound.detach(), lips.detach()
@@ -155,7 +197,7 @@ class DavsRecipe:
         made = run(self.networks, batch)
         self._made = made.detached()
         self._codes = self._made.sound, self._made.lips
-        return generator_losses(self._critics, made, batch, _ADVERSARY)
+        return generator_losses(self._critics, made, batch, self._likeness, _ADVERSARY)
 
 
 def spoken_words(clips: ClipSet) -> list[Spoken]:

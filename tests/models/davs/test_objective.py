@@ -3,15 +3,17 @@
 import pytest
 import torch
 
+from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.davs.critics import DavsCritics
 from models.davs.networks import DavsNetworks
-from models.davs.objective import DavsBatch, critic_losses, generator_losses, modality_loss, run
+from models.davs.objective import DavsBatch, critic_losses, face_losses, generator_losses, modality_loss, run
 from tests.models.davs.tiny import TINY
 from tests.models.shaken import shaken
 
 NETWORKS = ("identity", "audio", "lips", "decoder")
 CRITICS = ("words", "modality", "person_words", "sequence")
 ALL = (*NETWORKS, *CRITICS)
+LIKENESS = PerceptualLoss(Vgg19.stand_in(), (1.0,) * 5, normalise=True)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_the_generated_frames_are_those_of_their_sound(nets, outputs, batch):
 
 
 def test_generator_losses_teach_who_they_should(nets, outputs, batch):
-    terms = generator_losses(nets[1], outputs, batch)
+    terms = generator_losses(nets[1], outputs, batch, LIKENESS)
     reached = {name: taught(nets, loss) & set(ALL) for name, loss in terms.items()}
     drawing = {"identity", "decoder"}
     assert reached == {
@@ -72,6 +74,8 @@ def test_generator_losses_teach_who_they_should(nets, outputs, batch):
         "frames_by_lips": drawing | {"lips"},
         "motion_by_sound": drawing | {"audio"},
         "motion_by_lips": drawing | {"lips"},
+        "likeness_by_sound": drawing | {"audio"},
+        "likeness_by_lips": drawing | {"lips"},
         "stillness": drawing | {"audio"},
         "sequence_patches": drawing | {"audio", "lips", "sequence"},
         "sequence_match": drawing | {"audio", "lips", "sequence"},
@@ -80,6 +84,15 @@ def test_generator_losses_teach_who_they_should(nets, outputs, batch):
         "contrastive": {"audio"},
         "modality_adversary": {"audio", "lips", "modality"},
         "confusion": {"identity", "person_words"},
+    }
+
+
+def test_faces_are_drawn_from_lips_and_from_sound(nets, batch):
+    terms = face_losses(nets[0], batch.photo, batch.frames[:, :2], batch.windows[:, :2], LIKENESS)
+    assert {name: taught(nets, loss) for name, loss in terms.items()} == {
+        "frames_faces": set(NETWORKS),
+        "motion_faces": set(NETWORKS),
+        "likeness_faces": set(NETWORKS),
     }
 
 
@@ -101,7 +114,7 @@ def test_the_adversary_walks_up_the_critics_hill(nets, outputs, batch):
     sound = outputs.sound.detach().requires_grad_()
     early = outputs.early.detach().requires_grad_()
     moved = type(outputs)(sound, outputs.lips.detach(), early, outputs.by_sound.detach(), outputs.by_lips.detach())
-    terms = generator_losses(critics, moved, batch)
+    terms = generator_losses(critics, moved, batch, LIKENESS)
     step = torch.autograd.grad(terms["modality_adversary"], sound)[0]
     one = critics.modality(sound.detach()).mean()
     other = critics.modality(sound.detach() - 1e-2 * step).mean()
@@ -114,7 +127,7 @@ def test_the_adversary_walks_up_the_critics_hill(nets, outputs, batch):
 def test_the_weights_are_the_published_ones(nets, outputs, batch):
     from models.davs import losses
 
-    terms = generator_losses(nets[1], outputs, batch)
+    terms = generator_losses(nets[1], outputs, batch, LIKENESS)
     want = 5 * losses.stillness(outputs.by_sound, batch.photo)
     torch.testing.assert_close(terms["stillness"], want)
     found = nets[1].modality(outputs.sound), nets[1].modality(outputs.lips)
