@@ -5,6 +5,7 @@ the generator with the pose space (`generator` against `critic`). systems.md, 2.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.blocks.vox_crop import enlarged_mouths
 from models.pcavs.critic import MultiScaleCritic
-from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
+from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, lip_motion, sync
 from models.pcavs.networks import PcavsNetworks
+from models.rig import BLENDSHAPES
 
 PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 _MOUTH_PX = 96
+LIPS: Final = [number for number, name in enumerate(BLENDSHAPES) if name.startswith(("jaw", "mouth"))]
+"""The blendshapes that lips are told by."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class LossWeights:
     adversarial: float = 1.0
     feature_matching: float = 10.0
     perceptual: float = 10.0
+    lips: float = 100.0
+    """Ours: see `PcavsObjective.mouth_space`."""
     mouth: float = 10.0
     """Ours. In a picture of 128 px an open mouth is a few rows, which the losses above hardly feel."""
     identity: float = 1.0
@@ -46,6 +52,7 @@ class Batch:
         augmented: The clips after `models.pcavs.augment`, same shape.
         mel: `lws_mel80` windows of the frames, [B, T, 1, 80, 20].
         persons: Numbers of the persons, [B], int64.
+        lips: What the rig says of jaw and mouth, [B, T, LIPS].
     """
 
     photos: Tensor
@@ -53,6 +60,7 @@ class Batch:
     augmented: Tensor
     mel: Tensor
     persons: Tensor
+    lips: Tensor
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class PcavsObjective(nn.Module):
         self._judged: tuple[Tensor, Tensor] | None = None
         self.person_head = nn.Linear(config.identity, persons)
         self.pose_head = nn.Linear(config.pose * clip_frames, persons)
+        self.lips_head = nn.Linear(config.motion.features, len(LIPS))
         judge = vgg or Vgg19.stand_in()
         self.perceptual = PerceptualLoss(judge, PERCEPTUAL_WEIGHTS, normalise=False)
         self.mouth_likeness = PerceptualLoss(judge, (1.0,) * 5, normalise=True)
@@ -112,7 +121,10 @@ class PcavsObjective(nn.Module):
         return {"alignment": F.mse_loss(maps, batch.maps) / batch.maps.square().mean()}
 
     def mouth_space(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 3: voice and mouth. Moves the audio encoder, `to_mouth` and the head of the motion trunk.
+        """Stage 3: voice and mouth. Moves the audio encoder, `to_mouth`, the head of the motion trunk and `lips_head`.
+
+        Ours are `lips_heard` and `lips_seen`: from either feature one linear map has to tell how the lips move. With a
+        few clips in a batch the contrastive losses alone stay at chance.
 
         Args:
             batch: At least two clips, so that each has a negative.
@@ -121,7 +133,11 @@ class PcavsObjective(nn.Module):
         with torch.no_grad():
             maps = motion.model.trunk(batch.augmented.flatten(0, 1))
         seen = motion.to_mouth(motion.model.head(maps))
-        return self._sync(batch, seen, self.networks.audio(batch.mel.flatten(0, 1)))
+        heard = self.networks.audio(batch.mel.flatten(0, 1))
+        clips, features = batch.lips.shape[:2], {"lips_heard": heard, "lips_seen": seen}
+        told = {name: self.lips_head(one).unflatten(0, clips) for name, one in features.items()}
+        lips = {name: self.weights.lips * lip_motion(one, batch.lips) for name, one in told.items()}
+        return lips | self._sync(batch, seen, heard)
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 4, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.

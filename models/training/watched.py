@@ -9,7 +9,7 @@ from torch import Tensor
 from models.training.clips import ClipSet
 from models.training.crops import Crop, faces, mesh_points, mouth_centres, windows
 
-MEMORY_BYTES: Final = 2 << 30
+MEMORY_BYTES: Final = 4 << 30
 
 
 class Watched:

@@ -12,7 +12,7 @@ from models.blocks.pose import pose_map_loss
 from models.pcavs.augment import Augmentation, augment, reshape
 from models.pcavs.config import PcavsConfig
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
-from models.pcavs.objective import AlignmentBatch, Batch, PcavsObjective
+from models.pcavs.objective import LIPS, AlignmentBatch, Batch, PcavsObjective
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.angles import angles_deg
 from models.training.stages import Adam, Judges, Stage, Turn, at_any_step
@@ -57,7 +57,7 @@ class PcavsRecipe:
         objective = PcavsObjective(net, len(clips.persons), _DRAWN_FRAMES, judges.perceptual())
         self.trained: nn.Module = objective
         self._watched = Watched(clips, "vox", config.frame_px, "lws_mel80")
-        trunk, hearing = net.motion.model.trunk, (net.audio, net.motion)
+        trunk, hearing = net.motion.model.trunk, (net.audio, net.motion, objective.lips_head)
         who = (net.identity, objective.person_head)
         drawing = (net.identity, net.audio, net.motion, net.generator, objective.person_head)
         generator = Adam(_RATE / 2, (0.0, 0.9), amsgrad=True)
@@ -95,7 +95,7 @@ class PcavsRecipe:
         if stage == "alignment":
             return self._landmarks(rows, random)
         length = CLIP_FRAMES if stage == "mouth_space" else _DRAWN_FRAMES
-        photos, frames, changed, mel = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
+        photos, frames, changed, mel, lips = (list[Tensor]() for _ in range(5))
         for row in rows:
             first = seen.start(row, length, random)
             clip = seen.faces(row, range(first, first + length))
@@ -103,8 +103,9 @@ class PcavsRecipe:
             frames.append(clip)
             changed.append(augment(clip, Augmentation.draw(random)))
             mel.append(seen.spectra(row, range(first, first + length)))
+            lips.append(seen.coefficients(row)[first : first + length, LIPS])
         persons = [torch.tensor(seen.person(row)) for row in rows]
-        stacked = (torch.stack(part) for part in (photos, frames, changed, mel, persons))
+        stacked = (torch.stack(part) for part in (photos, frames, changed, mel, persons, lips))
         return Batch(*stacked)
 
     def _landmarks(self, rows: list[int], random: torch.Generator) -> AlignmentBatch:

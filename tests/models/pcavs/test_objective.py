@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from models.blocks.fan import landmark_maps
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.networks import PcavsNetworks
-from models.pcavs.objective import AlignmentBatch, Batch, LossWeights, PcavsObjective
+from models.pcavs.objective import LIPS, AlignmentBatch, Batch, LossWeights, PcavsObjective
 from tests.models.pcavs.published import TINY
 
 PARTS = ("identity", "audio", "motion.model", "motion.to_mouth", "motion.mouth_embed", "motion.to_headpose")
@@ -29,6 +29,7 @@ def batch():
         augmented=frames.flip(-1),
         mel=torch.rand(2, 2, 1, 80, 20),
         persons=torch.tensor([0, 2]),
+        lips=torch.rand(2, 2, len(LIPS)),
     )
 
 
@@ -62,9 +63,16 @@ def test_the_alignment_stage_moves_the_trunk_alone_and_rewards_the_right_place(o
 
 def test_the_mouth_stage_moves_audio_and_the_heads_of_the_mouth_and_not_the_trunk(objective, batch):
     losses = objective.mouth_space(batch)
-    assert moved(objective, losses) == {"audio", "motion.model", "motion.to_mouth"}
+    assert moved(objective, losses) == {"audio", "motion.model", "motion.to_mouth", "lips_head"}
     assert not any(p.grad is not None for p in objective.networks.motion.model.trunk.parameters())
-    assert set(losses) == {"cross_modal", "video_to_voice", "voice_to_video"}
+    assert set(losses) == {"lips_heard", "lips_seen", "cross_modal", "video_to_voice", "voice_to_video"}
+
+
+def test_lips_are_told_from_the_voice_and_from_the_picture_by_one_map(objective, batch):
+    losses = objective.mouth_space(batch)
+    assert moved(objective, {"heard": losses["lips_heard"]}) == {"audio", "lips_head"}
+    losses = objective.mouth_space(batch)
+    assert moved(objective, {"seen": losses["lips_seen"]}) == {"motion.model", "motion.to_mouth", "lips_head"}
 
 
 def test_the_generators_turn_moves_all_that_draws_and_no_head_of_the_adversary(objective, batch):
