@@ -93,7 +93,8 @@ class DavsRecipe:
         Raises:
             NoClipsError: If no clip tells its words, or they tell more words than the config knows.
         """
-        self.config, self.networks = config, DavsNetworks(config).to(memory_format=torch.channels_last)
+        self.config, self.networks = config, DavsNetworks(config)
+        self.networks.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - the stub lacks it
         self._spoken = spoken_words(clips)
         if not self._spoken or len(clips.vocabulary) > config.words:
             want = f"words (1 to {config.words} different ones, at least 12 frames from both ends of a clip)"
