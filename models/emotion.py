@@ -28,6 +28,23 @@ EMOTIONS: Final = tuple(_SHAPES)
 """Their names; "neutral" first."""
 
 
+def shapes_of(name: str) -> dict[str, float]:
+    """The rig controls of an emotion at its full intensity.
+
+    Raises:
+        EmotionError: If nobody knows the name.
+    """
+    from models.rig import BLENDSHAPES  # numpy and torch: a command line that lists the names must not wait for it
+
+    if name not in _SHAPES:
+        raise EmotionError(name, EMOTIONS)
+    shapes: dict[str, float] = {}
+    for key, share in _SHAPES[name].items():
+        sides = (key,) if key in BLENDSHAPES else (f"{key}Left", f"{key}Right")
+        shapes |= dict.fromkeys(sides, share)
+    return shapes
+
+
 def emotion(name: str, intensity: float = 1.0) -> "Tensor":
     """What an emotion adds to the controls.
 
@@ -41,12 +58,6 @@ def emotion(name: str, intensity: float = 1.0) -> "Tensor":
     Raises:
         EmotionError: If nobody knows the name.
     """
-    from models.rig import BLENDSHAPES, vector  # torch: a command line that lists the names must not wait for it
+    from models.rig import vector
 
-    if name not in _SHAPES:
-        raise EmotionError(name, EMOTIONS)
-    shapes: dict[str, float] = {}
-    for key, share in _SHAPES[name].items():
-        sides = (key,) if key in BLENDSHAPES else (f"{key}Left", f"{key}Right")
-        shapes |= dict.fromkeys(sides, share)
-    return vector(shapes) * min(max(intensity, 0.0), 1.0)
+    return vector(shapes_of(name)) * min(max(intensity, 0.0), 1.0)

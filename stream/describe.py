@@ -3,10 +3,15 @@
 from typing import TypedDict
 
 from models.system import Facts
+from stream.targets import obeyed
 
 
 class SystemFacts(TypedDict):
-    """What a system needs and what it can obey; see `models.system.Facts`."""
+    """What a system needs and what it can obey; see `models.system.Facts`.
+
+    Attributes:
+        controls: All that a client may tell it by name: rig controls and dials.
+    """
 
     name: str
     front_end: str
@@ -22,5 +27,5 @@ def describe(system: Facts) -> SystemFacts:
         "front_end": system.front_end,
         "lookahead_ms": list(system.lookahead_ms),
         "frame_px": system.frame_px,
-        "controls": sorted(system.controls),
+        "controls": sorted(obeyed(system.controls)),
     }

@@ -28,7 +28,7 @@ from stream.paint import Seat
 from stream.receive import datagrams_received, tap_audio
 from stream.send import RtpOut
 from stream.stats import SessionStats, stage_spans_ms
-from stream.targets import LIP_GAIN, ControlUpdate
+from stream.targets import DIAL_LIMITS, EMOTION, ControlUpdate, obeyed
 from stream.types import JSON, FrameReport, IceServer, Outcome, SessionOptions
 from stream.voice import VoiceLine
 from stream.vp8 import Vp8Encoder
@@ -363,7 +363,7 @@ class Session:
             "system": self._system.name,
             "identity": self.identity_id,
             "lookahead_ms": self.lookahead_ms,
-            "controls": [*sorted(self._system.controls), LIP_GAIN],
+            "controls": [*sorted(obeyed(self._system.controls))],
             "video_rtp_origin": self._face_out.origin,
             "audio_rtp_origin": 0 if self._voice_out is None else self._voice_out.origin,
         }
@@ -388,7 +388,8 @@ class Session:
                 self._line.tell({"t": "pong", "sent_ms": sent_ms, "pts_ms": self._ear.heard_ms})
 
     def _take_controls(self, update: ControlUpdate) -> None:
-        deaf = sorted(name for name in update.values if name in INDEX and name not in self._system.controls)
+        told = {name for name in update.values if name in INDEX or name in DIAL_LIMITS}
+        deaf = sorted((told | ({EMOTION} if update.emotion else set())) - obeyed(self._system.controls))
         if deaf:
             text = f"{self._system.name} does not obey: {', '.join(deaf)}"
             self._line.tell({"t": "notice", "code": "not_obeyed", "message": text})

@@ -3,14 +3,14 @@
 import heapq
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.emotion import NEUTRAL, emotion
+from models.emotion import EMOTIONS, NEUTRAL, emotion, shapes_of
 from models.rig import CONTROLS, INDEX, LIMITS, clamp
 
 LIP_GAIN: Final = "lipGain"
@@ -28,6 +28,12 @@ SMOOTH_MS: Final = 35.0
 EMOTION_SMOOTH_MS: Final = 130.0
 """Time constant: 90 % of the way is done after 300 ms, as feelings show."""
 MAX_SCHEDULED: Final = 256
+
+
+def obeyed(controls: Collection[str]) -> frozenset[str]:
+    """All that a client may tell a system that obeys these rig controls: they, the dials, emotions where they show."""
+    felt = any(name in controls for feeling in EMOTIONS for name in shapes_of(feeling))
+    return frozenset(controls) | {LIP_GAIN, SPEECH_INTENSITY} | ({EMOTION, EMOTION_INTENSITY} if felt else set())
 
 
 @dataclass(frozen=True)

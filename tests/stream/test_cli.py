@@ -301,3 +301,5 @@ def test_systems_lists_those_whose_weights_are_bundled_as_json(capsys):
     sizes = [(system["name"], system["frame_px"]) for system in systems]
     assert sizes == [("visavis", 256), ("visavis-base", 512), ("tavce", 128)]
     assert ["jawOpen" in system["controls"] for system in systems] == [True, True, False]
+    assert ["emotion" in system["controls"] for system in systems] == [True, True, False]
+    assert all("lipGain" in system["controls"] for system in systems)

@@ -235,11 +235,11 @@ async def test_another_face_comes_between_two_frames():
 async def test_controls_move_the_face_smoothly_and_what_is_not_obeyed_is_said():
     async with calls(Loudness(), STILL) as [(caller, _, _)]:
         await caller.until(lambda: len(caller.frames) > 3)
-        assert set(caller.said("hello")[0]["controls"]) == {"headYaw", "jawOpen", "lipGain"}
-        caller.tell(t="controls", values={"headYaw": 20, "tongueOut": 1, "unheard": 1})
+        assert set(caller.said("hello")[0]["controls"]) == {"headYaw", "jawOpen", "lipGain", "speechIntensity"}
+        caller.tell(t="controls", values={"headYaw": 20, "tongueOut": 1, "unheard": 1, "emotion": "sad", "lipGain": 1})
         await caller.until(lambda: caller.frames[-1].rgb[2] > 0.97)
         assert caller.said("notice")[0]["code"] == "not_obeyed"
-        assert "tongueOut" in caller.said("notice")[0]["message"]
+        assert caller.said("notice")[0]["message"].endswith("does not obey: emotion, tongueOut")
 
 
 async def test_the_look_ahead_can_be_turned_while_frames_go_on():

@@ -25,9 +25,6 @@ const gain = (id: string, label: string, control: string): Slider => {
   return { id, label, ends: NO_ENDS, min: 0, max: 2, step: 0.05, rest: 1, unit: "×", controls: [control] };
 };
 
-/** The stream's own dials: they work with every system. */
-const DIALS: ReadonlySet<string> = new Set(["lipGain", "speechIntensity", "emotionIntensity"]);
-
 /** Names as in the server's `models/emotion.py`, and what the page calls them; the first is rest. */
 export const EMOTIONS: readonly (readonly [string, string])[] = [
   ["neutral", "Neutral"],
@@ -60,7 +57,7 @@ export function controlValues(slider: Slider, value: number): Record<string, num
 
 /** Whether a system obeys a slider. */
 export function usable(slider: Slider, controls: ReadonlySet<string>): boolean {
-  return controls.size === 0 || slider.controls.some((name) => DIALS.has(name) || controls.has(name));
+  return controls.size === 0 || slider.controls.some((name) => controls.has(name));
 }
 
 export function valueText(slider: Slider, value: number): string {

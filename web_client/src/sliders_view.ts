@@ -17,12 +17,10 @@ export class SlidersView {
     byId("reset", HTMLButtonElement).addEventListener("click", () => this.#reset());
   }
 
-  /** Switch off the sliders that the system does not obey. */
+  /** Hide what the system does not obey. */
   obey(controls: ReadonlySet<string>): void {
-    for (const [slider, { input }] of this.#inputs) {
-      const row = input.closest("label");
-      if (row) row.hidden = !usable(slider, controls);
-    }
+    for (const [slider, { input }] of this.#inputs) show(input, usable(slider, controls));
+    show(this.#emotion, controls.size === 0 || controls.has("emotion"));
   }
 
   #make(slider: Slider): HTMLLabelElement {
@@ -44,8 +42,8 @@ export class SlidersView {
 
   #reset(): void {
     this.#emotion.selectedIndex = 0;
-    this.#onChange({ emotion: this.#emotion.value });
-    for (const slider of this.#inputs.keys()) this.#set(slider, slider.rest);
+    if (shown(this.#emotion)) this.#onChange({ emotion: this.#emotion.value });
+    for (const [slider, { input }] of this.#inputs) if (shown(input)) this.#set(slider, slider.rest);
   }
 
   #set(slider: Slider, value: number): void {
@@ -63,4 +61,14 @@ export class SlidersView {
     row.input.style.setProperty("--from", `${Math.min(share(value), share(slider.rest))}%`);
     row.input.style.setProperty("--to", `${Math.max(share(value), share(slider.rest))}%`);
   }
+}
+
+/** Show or hide the row of a slider or a choice. */
+function show(field: HTMLElement, visible: boolean): void {
+  const row = field.closest("label");
+  if (row) row.hidden = !visible;
+}
+
+function shown(field: HTMLElement): boolean {
+  return field.closest("label")?.hidden !== true;
 }
