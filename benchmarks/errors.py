@@ -31,7 +31,7 @@ class NothingSeenError(BenchError):
         self.what = what
 
     def __str__(self) -> str:
-        return f"the probe saw nothing of {self.what}: nothing recorded"
+        return f"saw nothing of {self.what}: nothing recorded"
 
 
 class NotHereError(BenchError):

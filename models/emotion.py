@@ -5,6 +5,7 @@ voice's; where a shape lifts the upper lip (a wrinkled nose), a little mouthClos
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from models.errors import EmotionError
@@ -45,6 +46,13 @@ def shapes_of(name: str) -> dict[str, float]:
     return shapes
 
 
+@cache
+def _full(name: str) -> "Tensor":
+    from models.rig import vector
+
+    return vector(shapes_of(name))
+
+
 def emotion(name: str, intensity: float = 1.0) -> "Tensor":
     """What an emotion adds to the controls.
 
@@ -58,6 +66,4 @@ def emotion(name: str, intensity: float = 1.0) -> "Tensor":
     Raises:
         EmotionError: If nobody knows the name.
     """
-    from models.rig import vector
-
-    return vector(shapes_of(name)) * min(max(intensity, 0.0), 1.0)
+    return _full(name) * min(max(intensity, 0.0), 1.0)

@@ -34,19 +34,29 @@ def find_capacity(
     def measure() -> Costs:
         return measure_costs(system, identities[0], own_part(system))
 
-    return ramp(system, identities, measure, _Caller, seconds, on_step)
+    return ramp(system, identities, measure, Caller, seconds, on_step)
 
 
-class _Caller:
-    """A whole session but for its network: hears, composes, encodes."""
+class Caller:
+    """A whole session but for its network: hears, composes, encodes.
 
-    def __init__(self, system: System, seat: Seat, number: int, frames: int) -> None:
+    Args:
+        system: What draws.
+        seat: Its own.
+        number: Which caller it is: a seed.
+        frames: How many frames it will have.
+        silent: It says nothing; else syllables without a pause.
+    """
+
+    def __init__(self, system: System, seat: Seat, number: int, frames: int, *, silent: bool = False) -> None:
         self.seat = seat
         self._face = Face(Hearing(system, seed=number), seat, Vp8Encoder())
         self._lookahead_ms = system.lookahead_ms[0]
-        self._sound = np.roll(_speech(sound_end(frames, self._lookahead_ms)), number * _APART_SAMPLES)
+        said = _speech(sound_end(frames, self._lookahead_ms))
+        self._sound = np.zeros_like(said) if silent else np.roll(said, number * _APART_SAMPLES)
 
     def job(self, frame: int, due_s: float) -> FrameJob:
+        """The work of a frame that was due at `due_s`."""
         end = sound_end(frame, self._lookahead_ms)
         due = DueMark(frame, self._lookahead_ms, end, due_s, due_s)
         samples = self._sound[self._face.heard_samples : end]

@@ -88,7 +88,7 @@ class Face:
         self._hearing = hearing
         self._composer = Composer()
         self._encoder = encoder
-        self._picture: NDArray[np.uint8] | None = None
+        self._begun = False
         self._rests = False
 
     @property
@@ -110,7 +110,7 @@ class Face:
         frames = self._hearing.push(samples)
         if not frames:
             return None
-        new = orders.identity is not None or self._picture is None
+        new = orders.identity is not None or not self._begun
         if rung != "still":
             self._rests = False
             return Brush(self.seat, frames, new or rung != "half" or frames[-1].frame % 2 == 0)
@@ -130,14 +130,13 @@ class Face:
             None if there is no picture yet.
         """
         picture = brush.pixels(self._composer)
-        if picture is not None:
-            self._picture = picture
-        if self._picture is None:
+        self._begun |= picture is not None
+        if not self._begun:
             return None
         converted_s = time.monotonic()
         if bitrate:
             self._encoder.target_bitrate = bitrate
-        return self._encoder.encode(self._picture, frame, key=key), converted_s
+        return self._encoder.encode(picture, frame, key=key), converted_s
 
     def _obey(self, orders: Orders) -> None:
         for update in orders.updates:

@@ -46,9 +46,11 @@ class MouthGate:
         line = np.concatenate([self._rest, samples])
         whole = line.size // BLOCK_SAMPLES * BLOCK_SAMPLES
         self._rest = line[whole:]
-        for block in line[:whole].reshape(-1, BLOCK_SAMPLES):
+        blocks = line[:whole].reshape(-1, BLOCK_SAMPLES)
+        levels_db = 10.0 * np.log10(np.mean(np.square(blocks), axis=1) + 1e-12)
+        for pcm16, level_db in zip(_pcm16(blocks), levels_db.tolist(), strict=True):
             self._heard += BLOCK_SAMPLES
-            voice = self._is_voice(block)
+            voice = self._is_voice(pcm16.tobytes(), level_db)
             if voice and not self._muted:
                 self._voice_end = self._heard
             elif not voice and self._heard - self._voice_end > SAMPLE_RATE_HZ // 5:
@@ -64,11 +66,10 @@ class MouthGate:
         silent_ms = pts_ms - self._voice_end * 1000.0 / SAMPLE_RATE_HZ
         return min(1.0, max(0.0, 1.0 - (silent_ms - HOLD_MS) / FADE_MS))
 
-    def _is_voice(self, block: NDArray[np.float32]) -> bool:
-        level_db = 10.0 * float(np.log10(np.mean(np.square(block)) + 1e-12))
+    def _is_voice(self, pcm16: bytes, level_db: float) -> bool:
         over_room_db = level_db - self.room_db
         # the detector must hear every block: it has a memory of its own
-        speech = bool(self._vad.is_speech(_pcm16(block), SAMPLE_RATE_HZ))
+        speech = bool(self._vad.is_speech(pcm16, SAMPLE_RATE_HZ))
         step_db = ROOM_FALL * over_room_db if over_room_db < 0 else min(ROOM_RISE_DB, over_room_db)
         self.room_db = min(max(self.room_db + step_db, ROOM_LIMITS_DB[0]), ROOM_LIMITS_DB[1])
         if level_db < QUIETEST_DB:
@@ -76,5 +77,5 @@ class MouthGate:
         return over_room_db > LOUD_OVER_ROOM_DB or (speech and over_room_db > VOICE_OVER_ROOM_DB)
 
 
-def _pcm16(block: NDArray[np.float32]) -> bytes:
-    return (np.clip(block, -1.0, 1.0) * 32767.0).astype(np.int16).tobytes()
+def _pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    return (np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)

@@ -37,21 +37,28 @@ class Vp8Encoder:
     def __init__(self) -> None:
         self.target_bitrate = MAX_BITRATE
         self._codec: VideoCodecContext | None = None
+        self._shown: av.VideoFrame | None = None
         self._bitrate = 0
         self._picture_id = 0
 
-    def encode(self, i420: NDArray[np.uint8], frame: int, *, key: bool = False) -> list[bytes]:
+    def encode(self, i420: NDArray[np.uint8] | None, frame: int, *, key: bool = False) -> list[bytes]:
         """Encode one frame and cut it into RTP payloads.
 
         Args:
-            i420: Planar pixels, [H * 3 / 2, W], uint8, as `kernels.i420` makes them.
+            i420: Planar pixels, [H * 3 / 2, W], uint8, as `kernels.i420` makes them; None shows the last ones again.
             frame: Its number, rising.
             key: Make it a key frame: a decoder may begin with it.
+
+        Raises:
+            ValueError: If there are no last ones.
         """
-        picture = av.VideoFrame.from_ndarray(i420, format="yuv420p")
+        if i420 is not None:
+            self._shown = av.VideoFrame.from_ndarray(i420, format="yuv420p")
+        if self._shown is None:
+            raise ValueError("got no picture to begin with, want pixels first")
+        picture = self._shown
         picture.pts = frame
-        if key:
-            picture.pict_type = PictureType.I
+        picture.pict_type = PictureType.I if key else PictureType.NONE
         data = b"".join(bytes(packet) for packet in self._open(picture.width, picture.height).encode(picture))
         payloads = packetize(data, self._picture_id)
         self._picture_id = (self._picture_id + 1) % (1 << 15)

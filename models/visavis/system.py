@@ -42,8 +42,8 @@ IDENTITY_FORMAT: Final = 9
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
 _VIEW: Final = "view"
-_UNSEEN: Final = {"headYaw": 0.12, "headPitch": 0.11, "headRoll": 0.066, "gazeYaw": 0.5, "gazePitch": 0.5}
-"""Degrees after which a picture differs: for the head a mean shift of its pixels by 0.15."""
+_UNSEEN: Final = {"headYaw": 0.15, "headPitch": 0.135, "headRoll": 0.08, "gazeYaw": 0.5, "gazePitch": 0.5}
+"""Degrees after which a picture differs: for the head a mean shift of its pixels by 0.18."""
 _UNSEEN_SHAPE: Final = 0.02
 _UNSEEN_LIDS: Final = 0.03
 _WHOLE: Final = torch.tensor([-MARGIN_PX, -MARGIN_PX, FRAME_PX + MARGIN_PX, FRAME_PX + MARGIN_PX], dtype=torch.float32)

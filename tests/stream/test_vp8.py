@@ -37,6 +37,18 @@ def test_a_key_frame_is_made_when_asked_for_and_only_then():
     assert [frame for frame, key in enumerate(keys) if key] == [0, 12]
 
 
+def test_a_picture_can_be_shown_again():
+    encoder, decoder = Vp8Encoder(), Vp8Decoder()
+    with pytest.raises(ValueError, match="got no picture to begin with"):
+        encoder.encode(None, 0)
+    i420 = rgb_to_i420(picture(0))[0].numpy()
+    for frame in range(12):
+        data = unpack(encoder.encode(i420 if frame == 0 else None, frame, key=frame == 11))
+        [seen] = decoder.decode(JitterFrame(data, 3600 * frame))
+        assert np.abs(seen.to_ndarray(format="yuv420p").astype(int) - i420).mean() < 2.0
+        assert (not data[0] & 1) == (frame in (0, 11))
+
+
 def test_the_first_frame_of_a_new_size_is_a_key_frame_that_the_same_decoder_shows():
     encoder, decoder = Vp8Encoder(), Vp8Decoder()
     keys = []

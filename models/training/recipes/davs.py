@@ -119,10 +119,10 @@ class DavsRecipe:
                 ),
             ),
             Stage("persons", 0.03, (Turn("persons", (net.identity, self._person_head), self._persons, _ADAM),)),
-            Stage("faces", 0.56, (Turn("faces", (net,), self._faces, _FACES_ADAM),)),
+            Stage("faces", 0.66, (Turn("faces", (net,), self._faces, _FACES_ADAM, late_fall),)),
             Stage(
                 "generation",
-                0.35,
+                0.25,
                 (
                     Turn("generator", (net, critics.words), self._draw, _ADAM, late_fall),
                     Turn("critics", judging, self._judge, _ADAM, late_fall),

@@ -69,8 +69,8 @@ class PcavsRecipe:
 
         self.stages = (
             Stage("identity", 0.03, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
-            Stage("alignment", 0.15, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
-            Stage("mouth_space", 0.1, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
+            Stage("alignment", 0.13, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
+            Stage("mouth_space", 0.12, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
             Stage(
                 "generator",
                 0.69,
