@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 SHEET_ROWS: Final = 4
 _KEEP: Final = 0.999
 _CHECKPOINT: Final = "checkpoint.pt"
+_NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_SETTLING: Final = 16
+"""Batches that batch statistics are taken of at the end."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,29 @@ class Trainer:
         self._follow()
         self.spent_s += time.monotonic() - started_s
         return told
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Take the averaged networks' batch statistics anew, over some batches: until now they have the trained ones'.
+
+        A norm that drawing does not pass keeps what it has.
+        """
+        norms = [module for module in self.average.modules() if isinstance(module, _NORMS)]
+        before, momenta = deepcopy(norms), [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over all batches
+            norm.train()
+        for number in range(_SETTLING):
+            random = torch.Generator().manual_seed(self._seed(self.done + number))
+            batch = self.recipe.batch(self.recipe.shown, self.config.batch, random)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp):
+                self.recipe.sheet(self.average, moved(batch, self.device))
+        for norm, old, momentum in zip(norms, before, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+            if not norm.num_batches_tracked:
+                norm.load_state_dict(old.state_dict())
 
     def save(self) -> None:
         """Keep all that `resume` needs and the averaged weights; only the first process writes."""
@@ -322,6 +348,7 @@ def _run(trainer: Trainer, curves: Curves | None, shown: Any) -> None:
             if trainer.spent_s - saved_s > config.save_every_s:
                 saved_s = trainer.spent_s
                 keep()
+        trainer.settle()
         keep()
 
 

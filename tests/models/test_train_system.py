@@ -320,6 +320,22 @@ def test_every_stage_learns_a_batch(clips, tmp_path, system):
         assert sum(told[-third:]) < 0.99 * sum(told[:third]), (stage.name, told)
 
 
+def test_averaged_weights_end_with_batch_statistics_of_their_own(clips, tmp_path):
+    recipe, config = make("davs", clips, tmp_path)
+    trainer = Trainer(recipe, config)
+    block = trainer.average.identity.stem
+    unseen = torch.nn.BatchNorm2d(1)
+    trainer.average.add_module("unseen", unseen)
+    with torch.no_grad():
+        trainer.settle()
+        before = block.norms[0].running_var.clone()
+        block.convs[0].weight.mul_(3.0)
+        trainer.settle()
+    torch.testing.assert_close(block.norms[0].running_var, 9 * before, rtol=1e-3, atol=1e-7)
+    assert (block.norms[0].momentum, block.norms[0].training) == (0.1, False)
+    assert (unseen.running_var.item(), unseen.num_batches_tracked.item()) == (1.0, 0)
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_run_of_each_system_ends_with_weights_that_its_networks_take(clips, tmp_path, system):
     recipe, config = make(system, clips, tmp_path, steps=2, amp=True)
