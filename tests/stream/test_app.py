@@ -11,6 +11,7 @@ from PIL import Image
 from models.errors import ModelError
 from stream.app import MAX_JSON_BYTES, MAX_PHOTO_BYTES, MULTIPART_BYTES
 from stream.config import parse_ice_server
+from stream.targets import obeyed
 from tests.stream.http_fakes import WITHOUT_A_FACE, TintSystem, application, photo, serving
 
 
@@ -217,7 +218,7 @@ async def test_the_page_learns_the_ice_servers_and_the_system(tmp_path):
             "front_end": "log_mel80",
             "lookahead_ms": [0, 40, 80],
             "frame_px": 64,
-            "controls": sorted(TintSystem.controls),
+            "controls": sorted(obeyed(TintSystem.controls)),
         }
         named = {system["name"]: system for system in systems[1:]}
         assert not named["visavis-base"]["active"]
