@@ -35,6 +35,8 @@ _SOFTEST: Final = 0.1
 """How soft critics' labels are at most."""
 _ADAM: Final = Adam(2e-4)
 _FACES_ADAM: Final = Adam(6e-4)
+_GENTLE_ADAM: Final = Adam(1e-4)
+"""Half the published rate: the networks come trained from the faces."""
 _MODALITY: Final = Adam(2e-3)
 """Ten times the published rate, and its labels soft. In small batches the encoders, who want it wrong, are else the
 faster of the two: its loss went past 0.69, where it guesses, to 9, and codes swung to and fro between the labels. With
@@ -124,7 +126,7 @@ class DavsRecipe:
                 "generation",
                 0.25,
                 (
-                    Turn("generator", (net, critics.words), self._draw, _ADAM, late_fall),
+                    Turn("generator", (net, critics.words), self._draw, _GENTLE_ADAM, late_fall),
                     Turn("critics", judging, self._judge, _ADAM, late_fall),
                     Turn("modality", (critics.modality,), self._modality, _MODALITY),
                 ),
@@ -195,6 +197,9 @@ class DavsRecipe:
         return critic_losses(self._critics, self._made, batch, _SOFTEST * float(torch.rand(())))
 
     def _draw(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
+        for module in self.networks.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.eval()  # four persons at a time are too few for batch statistics: those of the faces hold on
         made = run(self.networks, batch)
         self._made = made.detached()
         self._codes = self._made.sound, self._made.lips
