@@ -149,9 +149,10 @@ class Trainer:
     def settle(self) -> None:
         """Take the averaged networks' batch statistics anew, over some batches: until now they have the trained ones'.
 
-        A norm that drawing does not pass keeps what it has.
+        A norm whose statistics stood still at the end, or that drawing does not pass, keeps what it has.
         """
-        norms = [module for module in self.average.modules() if isinstance(module, _NORMS)]
+        pairs = zip(self.average.modules(), self.recipe.networks.modules(), strict=True)
+        norms = [norm for norm, theirs in pairs if isinstance(norm, _NORMS) and theirs.training]
         before, momenta = deepcopy(norms), [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
