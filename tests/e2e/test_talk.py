@@ -76,15 +76,17 @@ def test_the_yaw_slider_turns_the_head_and_reset_turns_it_back(call):
 
 
 def test_another_system_is_chosen_in_the_call_and_draws_it(call):
-    choice, smile = call.page.locator("#system"), call.page.locator("#slider-smile")
+    choice, smile, emotion = (call.page.locator(f"#{name}") for name in ("system", "slider-smile", "emotion"))
     assert call.hook("hello.system") == choice.input_value() == "visavis"
     assert "tavce, 128 px" in choice.inner_text()
     choice.select_option("tavce")
     call.until("visavis.state === 'live' && visavis.hello.system === 'tavce'").wait_frames(20)
     assert call.page.evaluate("document.querySelector('talking-face').video.videoWidth") == 128
     assert not smile.is_visible()
+    assert not emotion.is_visible()
     choice.select_option("visavis")
     assert smile.is_visible()
+    assert emotion.is_visible()
     call.until("visavis.state === 'live' && visavis.hello.system === 'visavis'").wait_frames(20)
     assert call.page.evaluate("document.querySelector('talking-face').video.videoWidth") == 256
 
