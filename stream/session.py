@@ -81,7 +81,7 @@ class Session:
         self.state = "connecting"
         self.on_frame: Callable[[FrameReport], None] | None = None
         self._connection, self._microphone = peer.connection, peer.microphone
-        self._system, self._studio = system, studio
+        self._system, self._studio, self._obeyed = system, studio, obeyed(system.controls)
         self._resolve_identity = resolve_identity
         self._max_idle_s, self._vanished_s = max_idle_s, min(VANISHED_S, max_idle_s)
         self._face = Face(hearing, seat, Vp8Encoder())
@@ -363,7 +363,7 @@ class Session:
             "system": self._system.name,
             "identity": self.identity_id,
             "lookahead_ms": self.lookahead_ms,
-            "controls": [*sorted(obeyed(self._system.controls))],
+            "controls": [*sorted(self._obeyed)],
             "video_rtp_origin": self._face_out.origin,
             "audio_rtp_origin": 0 if self._voice_out is None else self._voice_out.origin,
         }
@@ -389,7 +389,7 @@ class Session:
 
     def _take_controls(self, update: ControlUpdate) -> None:
         told = {name for name in update.values if name in INDEX or name in DIAL_LIMITS}
-        deaf = sorted((told | ({EMOTION} if update.emotion else set())) - obeyed(self._system.controls))
+        deaf = sorted((told | ({EMOTION} if update.emotion else set())) - self._obeyed)
         if deaf:
             text = f"{self._system.name} does not obey: {', '.join(deaf)}"
             self._line.tell({"t": "notice", "code": "not_obeyed", "message": text})

@@ -9,6 +9,7 @@ import torch
 
 from models.rig import INDEX
 from models.system import AudioFeatures, ControlBatch, IdentityState
+from stream.vp8 import Vp8Encoder
 
 
 @dataclass
@@ -67,3 +68,12 @@ def identity(green: float) -> IdentityState:
 def tone(seconds: float, hz: float = 220.0, rate: int = 16_000, level: float = 0.3):
     t = np.arange(round(seconds * rate)) / rate
     return (level * np.sin(2 * np.pi * hz * t)).astype(np.float32)
+
+
+class KeepingEncoder(Vp8Encoder):
+    """The real one, which keeps the pixels that it shows."""
+
+    def encode(self, i420, frame, *, key=False):
+        if i420 is not None:
+            self.pixels = i420.copy()
+        return super().encode(i420, frame, key=key)
