@@ -108,7 +108,7 @@ class FusedLeakyReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to the same shape."""
-        return F.leaky_relu(x + self.bias, SLOPE) * GAIN
+        return F.leaky_relu(x + self.bias.to(x.dtype), SLOPE) * GAIN
 
 
 class ModulatedConv2d(nn.Module):
@@ -151,14 +151,14 @@ class ModulatedConv2d(nn.Module):
             [B, outputs, H, W], or of twice the size.
         """
         weight, scales = self.weight[0], scales * self.scale
-        x = x * scales[:, :, None, None]
+        x = x * scales[:, :, None, None].to(x.dtype)
         if self.blur is not None:
             y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
         else:
             y = F.conv2d(x, weight, padding=self.padding)
         if self.demodulate:
             energy = scales.square() @ weight.square().sum((2, 3)).t()  # [B, outputs]
-            y = y * torch.rsqrt(energy + _DEMODULATION_EPS)[:, :, None, None]
+            y = y * torch.rsqrt(energy + _DEMODULATION_EPS)[:, :, None, None].to(y.dtype)
         return self.blur(y) if self.blur is not None else y
 
 
@@ -171,7 +171,7 @@ class NoiseInjection(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
         """[B, C, H, W] plus the gain times `noise`, [1 or B, 1, H, W]; None adds nothing."""
-        return x if noise is None else x + self.weight * noise
+        return x if noise is None else x + (self.weight * noise).to(x.dtype)
 
 
 class StyledConv(nn.Module):
