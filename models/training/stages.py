@@ -85,11 +85,14 @@ class Stage:
         name: Of its curves, and what `Recipe.batch` is asked for.
         share: Of the whole training.
         turns: In order.
+        holds_statistics: Whether the networks' batch norms keep what earlier stages found: four persons at a time, whom
+            critics judge, are too few for statistics.
     """
 
     name: str
     share: float
     turns: tuple[Turn, ...]
+    holds_statistics: bool = False
 
 
 @dataclass(frozen=True)

@@ -259,6 +259,10 @@ class Trainer:
         for turn in self.now.turns:
             for part in turn.parts:
                 part.train()
+        if self.now.holds_statistics:
+            for norm in self.recipe.networks.modules():
+                if isinstance(norm, _NORMS):
+                    norm.eval()
         self._moved = [
             [p for part in turn.parts for p in part.parameters() if p in self._learned] for turn in self.now.turns
         ]

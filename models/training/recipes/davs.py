@@ -130,6 +130,7 @@ class DavsRecipe:
                     Turn("critics", judging, self._judge, _ADAM, late_fall),
                     Turn("modality", (critics.modality,), self._modality, _MODALITY),
                 ),
+                holds_statistics=True,
             ),
         )
 
@@ -197,9 +198,6 @@ class DavsRecipe:
         return critic_losses(self._critics, self._made, batch, _SOFTEST * float(torch.rand(())))
 
     def _draw(self, batch: DavsBatch, step: int) -> dict[str, Tensor]:
-        for module in self.networks.modules():
-            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                module.eval()  # four persons at a time are too few for batch statistics: those of the faces hold on
         made = run(self.networks, batch)
         self._made = made.detached()
         self._codes = self._made.sound, self._made.lips
