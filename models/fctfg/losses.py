@@ -1,15 +1,11 @@
 """The formulas that FC-TFG is trained by: systems.md, 3.2. Their weights are in `models.fctfg.objective`."""
 
-from typing import Final
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.blocks.syncnet import FRAMES, MOUTH_PX
-
-MOUTH_BOX: Final = (0.45, 0.85, 0.2, 0.8)
-"""Top, bottom, left and right of the lower face in the crop, 0 to 1: what the sync scorer sees."""
+from models.fctfg.visual import lower_face
 
 
 def orthogonality(canonical: Tensor, motion: Tensor) -> Tensor:
@@ -35,8 +31,7 @@ def mouths(clip: Tensor) -> Tensor:
     """
     if clip.shape[1] != FRAMES:
         raise ValueError(f"got {clip.shape[1]} frames, want {FRAMES}")
-    top, bottom, left, right = (round(clip.shape[-1] * edge) for edge in MOUTH_BOX)
-    lower = clip[..., top:bottom, left:right].flip(2).flatten(1, 2)
+    lower = clip[..., *lower_face(clip.shape[-1])].flip(2).flatten(1, 2)
     lower = F.interpolate(lower, size=MOUTH_PX, mode="bilinear", antialias=True, align_corners=False)
     return (lower + 1.0) / 2.0
 

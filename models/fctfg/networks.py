@@ -7,7 +7,7 @@ from models.blocks.pose import PoseMap
 from models.blocks.wav2lip_audio import Wav2LipAudio
 from models.fctfg.config import FctfgConfig
 from models.fctfg.latents import CanonicalEncoder, MotionEncoder, TemporalFusion
-from models.fctfg.visual import VisualEncoder
+from models.fctfg.visual import VisualEncoder, cover_mouths
 
 
 class FctfgNetworks(nn.Module):
@@ -32,7 +32,7 @@ class FctfgNetworks(nn.Module):
 
         Args:
             source: Photos, [B, 3, S, S], RGB, -1 to 1.
-            driver: Clips that show pose and eyes, [B, T, 3, S, S].
+            driver: Clips that show pose and eyes; their mouths are covered, [B, T, 3, S, S].
             mel: `wav2lip_mel80` windows of the voice, [B, T, 1, 80, 16].
 
         Returns:
@@ -40,8 +40,13 @@ class FctfgNetworks(nn.Module):
         """
         clip = driver.shape[:2]
         canonical = self.canonical(self.visual(source))
-        motion = self.motion(self.visual(driver.flatten(0, 1)), self.audio(mel.flatten(0, 1)))
+        watched = self.visual(cover_mouths(driver).flatten(0, 1))
+        motion = self.motion(watched, self.audio(mel.flatten(0, 1)))
         return canonical, motion.unflatten(0, clip)
+
+    def pose_codes(self, driver: Tensor) -> Tensor:
+        """What the motion mapping takes of a driver's crops [T, 3, S, S], -1 to 1: [T, latents * code]."""
+        return self.motion.watch(self.visual(cover_mouths(driver))).flatten(1)
 
     def draw(self, canonical: Tensor, motion: Tensor, noise: NoisePolicy = "random") -> Tensor:
         """The codes of `encode` to clips [B, T, 3, frame_px, frame_px], RGB, about -1 to 1."""

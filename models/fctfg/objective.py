@@ -1,4 +1,4 @@
-"""What FC-TFG minimises and which networks each loss may move. Stages: inversion, then all together."""
+"""What FC-TFG minimises and which networks each loss may move. Stages: voice, inversion, faces, generator."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,6 +6,8 @@ from typing import Final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.face_likeness import FaceLikeness
+from models.blocks.lip_motion import LIPS, lip_motion
 from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.blocks.syncnet import FRAMES, SyncNet
 from models.fctfg.critic import ResidualCritic
@@ -29,24 +31,35 @@ class LossWeights:
     sync: float = 0.1
     orthogonality: float = 1.0
     r1: float = 10.0
+    lips: float = 10.0
+    """Ours: see `FctfgObjective.voice`."""
+    mouth: float = 20.0
+    """Ours, as PC-AVS's."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B clips of five frames, each of one person.
+    """B clips of T frames, each of one person. T is five where they follow each other, which sync is judged on.
 
     Attributes:
         source: Photos of the persons, [B, 3, S, S], RGB, -1 to 1.
-        frames: What is to be drawn, [B, 5, 3, S, S].
-        driver: Clips with that pose and those eyes; the mouth may be covered or another, so that lips are learned from
-            the voice, [B, 5, 3, S, S].
-        mel: `wav2lip_mel80` windows of the frames, [B, 5, 1, 80, 16].
+        frames: What is to be drawn. They are their own driver, whose mouth the networks cover, [B, T, 3, S, S].
+        mel: `wav2lip_mel80` windows of the frames, [B, T, 1, 80, 16].
+        lips: What the rig says of jaw and mouth, [B, T, LIPS].
     """
 
     source: Tensor
     frames: Tensor
-    driver: Tensor
     mel: Tensor
+    lips: Tensor
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Sound and lips of longer stretches of B clips, as `Batch` has them."""
+
+    mel: Tensor
+    lips: Tensor
 
 
 class FctfgObjective(nn.Module):
@@ -74,36 +87,56 @@ class FctfgObjective(nn.Module):
         self.critic_net = ResidualCritic(networks.config.critic_widths)
         self._judged: Tensor | None = None
         self.face_vector, self.scorer = face_vector.requires_grad_(False), scorer.requires_grad_(False)
-        self.perceptual = PerceptualLoss(
-            vgg or Vgg19.stand_in(), _PERCEPTUAL_WEIGHTS, sizes=_PERCEPTUAL_SIZES, normalise=True
-        )
+        judge = vgg or Vgg19.stand_in()
+        self.perceptual = PerceptualLoss(judge, _PERCEPTUAL_WEIGHTS, sizes=_PERCEPTUAL_SIZES, normalise=True)
+        self.likeness = FaceLikeness(judge)
+        self.lips_head = nn.Linear(networks.config.audio_widths[4], len(LIPS))
+
+    def voice(self, batch: Voice | Batch) -> dict[str, Tensor]:
+        """Ours: one linear map has to tell from the voice how lips move. Moves the audio encoder and that map.
+
+        From the pictures alone the voice is found late, or never.
+        """
+        told = self.lips_head(self.networks.audio(batch.mel.flatten(0, 1))).unflatten(0, batch.mel.shape[:2])
+        return {"lips": self.weights.lips * lip_motion(told, batch.lips)}
 
     def inversion(self, batch: Batch) -> dict[str, Tensor]:
-        """First stage: the frames from their own latents. Moves visual encoder and generator."""
+        """The frames from their own latents. Moves visual encoder and generator."""
         real = batch.frames.flatten(0, 1)
         drawn = self.networks.generator(self.networks.visual(real))
         self._judged = drawn.detach()
         return self._likeness(drawn, real) | {"adversarial": self._adversarial(drawn)}
 
+    def faces(self, batch: Batch) -> dict[str, Tensor]:
+        """Many persons, without the discriminator: ours. Moves what `generator` moves, but not the fusion over time."""
+        net = self.networks
+        canonical, motion = net.encode(batch.source, batch.frames, batch.mel)
+        drawn = net.generator((canonical[:, None] + motion).flatten(0, 1)).unflatten(0, motion.shape[:2])
+        return self.likeness(drawn, batch.frames) | self.voice(batch) | self._orthogonality(canonical, motion)
+
     def generator(self, batch: Batch) -> dict[str, Tensor]:
-        """Second stage, the generator's turn: weighted losses. Moves all networks but the pose map."""
+        """Last stage, the generator's turn: weighted losses. Moves all networks but the pose map."""
         w, real = self.weights, batch.frames.flatten(0, 1)
-        canonical, motion = self.networks.encode(batch.source, batch.driver, batch.mel)
+        canonical, motion = self.networks.encode(batch.source, batch.frames, batch.mel)
         clip = self.networks.draw(canonical, motion)
         drawn = clip.flatten(0, 1)
         self._judged = drawn.detach()
         source = batch.source.repeat_interleave(FRAMES, 0)
         agreement = self.scorer(mouths(clip), batch.mel[:, FRAMES // 2])
-        per_frame = canonical[:, None].expand_as(motion).flatten(0, 1)
-        return self._likeness(drawn, real) | {
-            "adversarial": self._adversarial(drawn),
-            "identity": w.identity * identity(self.face_vector(drawn), self.face_vector(source)),
-            "sync": w.sync * sync(agreement),
-            "orthogonality": w.orthogonality * orthogonality(per_frame, motion.flatten(0, 1)),
-        }
+        likeness = self._likeness(drawn, real) | {"mouth": w.mouth * self.likeness.mouth(drawn, real)}
+        return (
+            likeness
+            | self.voice(batch)
+            | self._orthogonality(canonical, motion)
+            | {
+                "adversarial": self._adversarial(drawn),
+                "identity": w.identity * identity(self.face_vector(drawn), self.face_vector(source)),
+                "sync": w.sync * sync(agreement),
+            }
+        )
 
     def critic(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """The discriminator's turn in either stage, on what the generator's drew last. Moves `critic_net` alone.
+        """The discriminator's turn in inversion or last, on what the generator's drew last. Moves `critic_net` alone.
 
         Every sixteenth `step` adds R1.
         """
@@ -120,6 +153,10 @@ class FctfgObjective(nn.Module):
             "l1": self.weights.l1 * F.l1_loss(drawn, real),
             "perceptual": self.weights.perceptual * self.perceptual(drawn, real),
         }
+
+    def _orthogonality(self, canonical: Tensor, motion: Tensor) -> dict[str, Tensor]:
+        per_frame = canonical[:, None].expand_as(motion).flatten(0, 1)
+        return {"orthogonality": self.weights.orthogonality * orthogonality(per_frame, motion.flatten(0, 1))}
 
     def _adversarial(self, drawn: Tensor) -> Tensor:
         return self.weights.adversarial * generator_gan(self.critic_net(drawn))

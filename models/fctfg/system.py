@@ -84,12 +84,8 @@ class Fctfg:
     @torch.no_grad()
     def bind(self, face: Tensor) -> IdentityState:
         """An identity from a crop [1, 3, S, S], -1 to 1. It is its own driver: a clip of one frame."""
-        latents = self._networks.visual(face)
-        tensors = {
-            "canonical": self._networks.canonical(latents)[0],
-            "pose": self._networks.motion.watch(latents).flatten(1),
-        }
-        return IdentityState(self.name, self.identity_version, tensors)
+        canonical = self._networks.canonical(self._networks.visual(face))[0]
+        return IdentityState(self.name, self.identity_version, {"canonical": canonical, "pose": self.pose_codes(face)})
 
     @torch.no_grad()
     def pose_codes(self, frames: Tensor) -> Tensor:
@@ -97,7 +93,7 @@ class Fctfg:
 
         All of them for `follow_clip`, or the newest for `FctfgState.pose.follow`.
         """
-        return self._networks.motion.watch(self._networks.visual(frames)).flatten(1)
+        return self._networks.pose_codes(frames)
 
     def init_state(self, batch: int) -> FctfgState:
         """A fresh memory for `batch` streams."""

@@ -14,9 +14,24 @@ from torch import Tensor, nn
 from models.blocks.modulated import EqualLinear
 from models.fctfg.config import FctfgConfig
 
+_LOWER_FACE: Final = (0.45, 0.85, 0.2, 0.8)
+"""Top, bottom, left and right in the crop, 0 to 1."""
 _SQUEEZE: Final = 16
 _COARSE: Final = 3
 _MIDDLE: Final = 4
+
+
+def lower_face(frame_px: int) -> tuple[slice, slice]:
+    """Rows and columns of the lower face in a crop: what the sync scorer sees and a driver does not show."""
+    top, bottom, left, right = (round(frame_px * edge) for edge in _LOWER_FACE)
+    return slice(top, bottom), slice(left, right)
+
+
+def cover_mouths(faces: Tensor) -> Tensor:
+    """Faces [..., 3, S, S] with the lower face grey: a driver's head and eyes are followed, lips follow the voice."""
+    out = faces.clone()
+    out[..., *lower_face(faces.shape[-1])] = 0.0
+    return out
 
 
 class SqueezeGate(nn.Module):

@@ -43,16 +43,6 @@ def sync(video: Tensor, voice: Tensor) -> dict[str, Tensor]:
     }
 
 
-def lip_motion(told: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of how lips differ from their clip's mean, against that of lips that stand still: ours.
-
-    Args:
-        told, wanted: [B, T, shapes].
-    """
-    told, wanted = (lips - lips.mean(1, keepdim=True) for lips in (told, wanted))
-    return F.mse_loss(told, wanted) / wanted.square().mean()
-
-
 def hinge_critic(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """The discriminator's hinge loss on answers of `MultiScaleCritic`, mean over scales."""
     return torch.stack([hinge.hinge_critic(r[-1], f[-1]) for r, f in zip(real, fake, strict=True)]).mean()

@@ -1,27 +1,23 @@
 """What PC-AVS minimises in each of its stages, and which networks each loss may move.
 
-Stages: identity (`identity`), landmarks (`alignment`, ours), the mouth space of voice and video (`mouth_space`), then
-the generator with the pose space (`generator` against `critic`). systems.md, 2.5.
+Stages: identity (`identity`), landmarks (`alignment`, ours), the mouth space of voice and video (`mouth_space`), many
+faces (`faces`, ours), then the generator with the pose space (`generator` against `critic`). systems.md, 2.5.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.face_likeness import FaceLikeness
+from models.blocks.lip_motion import LIPS, lip_motion
 from models.blocks.perceptual import PerceptualLoss, Vgg19
-from models.blocks.vox_crop import enlarged_mouths
 from models.pcavs.critic import MultiScaleCritic
-from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, lip_motion, sync
+from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
 from models.pcavs.networks import PcavsNetworks
-from models.rig import BLENDSHAPES
 
 PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
-_MOUTH_PX = 96
-LIPS: Final = [number for number, name in enumerate(BLENDSHAPES) if name.startswith(("jaw", "mouth"))]
-"""The blendshapes that lips are told by."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class PcavsObjective(nn.Module):
         self.lips_head = nn.Linear(config.motion.features, len(LIPS))
         judge = vgg or Vgg19.stand_in()
         self.perceptual = PerceptualLoss(judge, PERCEPTUAL_WEIGHTS, normalise=False)
-        self.mouth_likeness = PerceptualLoss(judge, (1.0,) * 5, normalise=True)
+        self.likeness = FaceLikeness(judge)
 
     def identity(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 1: who is on the photo. Moves the identity encoder and `person_head`."""
@@ -134,13 +130,29 @@ class PcavsObjective(nn.Module):
             maps = motion.model.trunk(batch.augmented.flatten(0, 1))
         seen = motion.to_mouth(motion.model.head(maps))
         heard = self.networks.audio(batch.mel.flatten(0, 1))
-        clips, features = batch.lips.shape[:2], {"lips_heard": heard, "lips_seen": seen}
-        told = {name: self.lips_head(one).unflatten(0, clips) for name, one in features.items()}
-        lips = {name: self.weights.lips * lip_motion(one, batch.lips) for name, one in told.items()}
-        return lips | self._sync(batch, seen, heard)
+        return self._lips(batch, seen, heard) | self._sync(batch, seen, heard)
+
+    def faces(self, batch: Batch) -> dict[str, Tensor]:
+        """Stage 4, ours: many persons, without the discriminator. Moves what `generator` moves.
+
+        The first half of the clips take the mouth from the video, the others from the voice.
+        """
+        net, (clips, times) = self.networks, batch.frames.shape[:2]
+        vector, start = net.identity(batch.photos)
+        seen, pose = net.motion(batch.augmented.flatten(0, 1))
+        heard = net.audio(batch.mel.flatten(0, 1))
+        half = clips // 2 * times
+        style = net.style(vector.repeat_interleave(times, 0), torch.cat([seen[:half], heard[half:]]), pose)
+        drawn = net.draw(style, start.repeat_interleave(times, 0)).unflatten(0, (clips, times))
+        return {
+            "identity": self.weights.identity * F.cross_entropy(self.person_head(vector), batch.persons),
+            **self.likeness(drawn, batch.frames),
+            **self._sync(batch, seen, heard),
+            **self._lips(batch, seen, heard),
+        }
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 4, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
+        """Stage 5, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
 
         Each frame is drawn twice: with the mouth from the voice and with the mouth from the video.
         """
@@ -157,8 +169,7 @@ class PcavsObjective(nn.Module):
             losses[f"adversarial_{name}"] = w.adversarial * hinge_generator(judged)
             losses[f"feature_matching_{name}"] = w.feature_matching * feature_matching(judged_real, judged)
             losses[f"perceptual_{name}"] = w.perceptual * self.perceptual(fake, real)
-            mouths = (enlarged_mouths(frames, _MOUTH_PX) for frames in (fake, real))
-            losses[f"mouth_{name}"] = w.mouth * self.mouth_likeness(*mouths)
+            losses[f"mouth_{name}"] = w.mouth * self.likeness.mouth(fake, real)
         if w.pose_confusion:
             scores = F.linear(
                 self._pose_clip(batch, pose), self.pose_head.weight.detach(), self.pose_head.bias.detach()
@@ -167,7 +178,7 @@ class PcavsObjective(nn.Module):
         return losses
 
     def critic(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 4, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
+        """Stage 5, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
         assert self._judged is not None, "the generator's turn comes first"
         fake, pose = self._judged
         real = batch.frames.flatten(0, 1).repeat(2, 1, 1, 1)
@@ -188,6 +199,11 @@ class PcavsObjective(nn.Module):
             for name, mouth in (("voice", heard), ("video", seen))
         }
         return drawn, (vector, seen, heard, pose)
+
+    def _lips(self, batch: Batch, seen: Tensor, heard: Tensor) -> dict[str, Tensor]:
+        clips, features = batch.lips.shape[:2], {"lips_heard": heard, "lips_seen": seen}
+        told = {name: self.lips_head(one).unflatten(0, clips) for name, one in features.items()}
+        return {name: self.weights.lips * lip_motion(one, batch.lips) for name, one in told.items()}
 
     def _sync(self, batch: Batch, seen: Tensor, heard: Tensor) -> dict[str, Tensor]:
         per_clip = batch.frames.shape[:2]

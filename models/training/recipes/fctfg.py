@@ -1,4 +1,4 @@
-"""FC-TFG's training: the judges that cannot ship, inversion, all together (systems.md, 3.2), then our pose map."""
+"""FC-TFG's training: judges, voice (ours), inversion, faces (ours), all together, pose map (ours); systems.md, 3.2."""
 
 from typing import Any, Final
 
@@ -6,26 +6,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.lip_motion import LIPS
 from models.blocks.pose import pose_map_loss
 from models.blocks.syncnet import FRAMES, SyncNet
 from models.fctfg.arcface import ArcFace
 from models.fctfg.config import FctfgConfig
-from models.fctfg.losses import MOUTH_BOX, mouths
+from models.fctfg.losses import mouths
 from models.fctfg.networks import FctfgNetworks
-from models.fctfg.objective import Batch, FctfgObjective
+from models.fctfg.objective import Batch, FctfgObjective, Voice
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.pcavs import PoseBatch, poses
-from models.training.stages import Adam, Judges, Stage, Turn, at_any_step
-from models.training.watched import Watched, chance
+from models.training.stages import Adam, Judges, Stage, Turn, at_any_step, late_fall
+from models.training.watched import Watched
 
 CLIP_FRAMES: Final = 4 * FRAMES
 _SYNC_WIDTHS: Final = (16, 32, 64, 96, 128)
 _FACE_WIDTHS: Final = (16, 32, 48, 64)
 _FACE_VECTOR: Final = 128
 _SHARPNESS: Final = 16.0  # of the softmax over persons: vectors have length one
-_COVERED: Final = 0.5
-"""How many drivers have their mouth covered; the others show another moment of the clip."""
+_MORE: Final = 3
+"""Clips in a batch of faces, for one of other stages."""
+_VOICES: Final = 4
+"""Clips of which `CLIP_FRAMES` are heard, likewise. Of four at a time nothing is learned that holds for others."""
+_FACES_FRAMES: Final = 2
 _STYLEGAN: Final = Adam(2e-3, (0.0, 0.99))
+_FACES_ADAM: Final = Adam(1e-3)
+"""Ours: without a discriminator, momentum helps."""
 
 
 class FctfgRecipe:
@@ -51,65 +57,94 @@ class FctfgRecipe:
         if judges.arcface is None:
             face_vector.requires_grad_()
             learning.append(Turn("faces", (face_vector, self.trained.persons), self._recognise, Adam(1e-4)))
+        judging = (Stage("judges", 0.05, tuple(learning)),) if learning else ()
+        voice = Turn("voice", (net.audio, objective.lips_head), at_any_step(objective.voice), _FACES_ADAM, late_fall)
         critic = Turn("critic", (objective.critic_net,), objective.critic, _STYLEGAN)
         inverting = (net.visual, net.generator)
-        drawing = (*inverting, net.audio, net.canonical, net.motion, net.fusion)
+        mapping = (*inverting, net.audio, net.canonical, net.motion, objective.lips_head)
+        drawing = (*mapping, net.fusion)
 
         def pose(batch: PoseBatch, step: int) -> dict[str, Tensor]:
             with torch.no_grad():
-                codes, rest = (net.motion.watch(net.visual(f)).flatten(1) for f in (batch.frames, batch.rest))
+                codes, rest = (net.pose_codes(frames) for frames in (batch.frames, batch.rest))
             return {"pose_map": pose_map_loss(net.pose_map, batch.angles_deg, codes, rest)}
 
-        judging = (Stage("judges", 0.1, tuple(learning)),) if learning else ()
         self.stages = (
             *judging,
+            Stage("voice", 0.05, (voice,)),
             Stage(
                 "inversion",
-                0.3,
+                0.13,
                 (Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN), critic),
             ),
+            Stage("faces", 0.43, (Turn("faces", mapping, at_any_step(objective.faces), _FACES_ADAM, late_fall),)),
             Stage(
                 "generator",
-                0.55,
-                (Turn("generator", drawing, at_any_step(objective.generator), _STYLEGAN), critic),
+                0.31,
+                (Turn("generator", drawing, at_any_step(objective.generator), _STYLEGAN, late_fall), critic),
+                holds_statistics=True,
             ),
-            Stage("pose_map", 0.05, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
+            Stage("pose_map", 0.03, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )
 
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
-        """See `Recipe.batch`. In stage "judges" with the sound of another moment and the persons."""
-        seen, rows = self._watched, draw_rows(len(self._watched.clips), count, random)
+        """See `Recipe.batch`. In stage "judges" with the sound of another moment and the persons.
+
+        Faces, and what is inverted, are frames from anywhere in many clips; other frames follow each other.
+        """
+        seen = self._watched
+        if stage == "voice":
+            return self._voice(draw_rows(len(seen.clips), _VOICES * count, random), random)
+        many = stage in ("inversion", "faces")
+        rows = draw_rows(len(seen.clips), _MORE * count if many else count, random)
         if stage == "pose_map":
             return poses(seen, rows, random)
-        parts = [self._stretch(row, random) for row in rows]
-        batch = Batch(*(torch.stack(part) for part in zip(*(part[:4] for part in parts), strict=True)))
+        times = [self._times(row, many, random) for row in rows]
+        batch = self._batch(rows, times, random)
         if stage != "judges":
             return batch
-        return batch, torch.stack([part[4] for part in parts]), torch.tensor([seen.person(row) for row in rows])
+        elsewhere = [self._elsewhere(row, first[0], random) for row, first in zip(rows, times, strict=True)]
+        return batch, torch.stack(elsewhere), torch.tensor([seen.person(row) for row in rows])
 
     def sheet(self, networks: nn.Module, batch: Batch) -> Tensor:
-        """Photo, driver, truth, what is drawn of the photo, and the truth from its own latents; the middle frame."""
+        """Photo, truth, what is drawn of the photo, and the truth from its own latents; the middle frame."""
         assert isinstance(networks, FctfgNetworks)
         middle = FRAMES // 2
-        drawn = networks(batch.source, batch.driver, batch.mel, "fixed")[:, middle]
+        drawn = networks(batch.source, batch.frames, batch.mel, "fixed")[:, middle]
         truth = batch.frames[:, middle]
         inverted = networks.generator(networks.visual(truth), noise="fixed")
-        return torch.stack([batch.source, batch.driver[:, middle], truth, drawn, inverted], 1)
+        return torch.stack([batch.source, truth, drawn, inverted], 1)
 
-    def _stretch(self, row: int, random: torch.Generator) -> tuple[Tensor, ...]:
-        """Photo, five frames, their driver, their sound, and the sound of another moment at least five frames off."""
+    def _voice(self, rows: list[int], random: torch.Generator) -> Voice:
+        seen, heard = self._watched, list[tuple[Tensor, Tensor]]()
+        for row in rows:
+            first = seen.start(row, CLIP_FRAMES, random)
+            times = [*range(first, first + CLIP_FRAMES)]
+            heard.append((seen.spectra(row, times), seen.coefficients(row)[times][:, LIPS]))
+        return Voice(*(torch.stack(part) for part in zip(*heard, strict=True)))
+
+    def _times(self, row: int, many: bool, random: torch.Generator) -> list[int]:
         seen = self._watched
+        if many:
+            return [seen.frame(row, random) for _ in range(_FACES_FRAMES)]
         first = seen.start(row, FRAMES, random)
-        frames = range(first, first + FRAMES)
-        starts = range(seen.clips.clips[row].frames - FRAMES + 1)
+        return [*range(first, first + FRAMES)]
+
+    def _batch(self, rows: list[int], times: list[list[int]], random: torch.Generator) -> Batch:
+        seen, pairs = self._watched, [*zip(rows, times, strict=True)]
+        return Batch(
+            source=torch.stack([seen.faces(row, [seen.frame(row, random)])[0] for row in rows]),
+            frames=torch.stack([seen.faces(row, some) for row, some in pairs]),
+            mel=torch.stack([seen.spectra(row, some) for row, some in pairs]),
+            lips=torch.stack([seen.coefficients(row)[some][:, LIPS] for row, some in pairs]),
+        )
+
+    def _elsewhere(self, row: int, first: int, random: torch.Generator) -> Tensor:
+        """The sound of five frames that begin at least five frames from `first`."""
+        starts = range(self._watched.clips.clips[row].frames - FRAMES + 1)
         far = [start for start in starts if abs(start - first) >= FRAMES]
         other = far[int(torch.randint(len(far), (), generator=random))]
-        clip = seen.faces(row, frames)
-        covered = chance(random) < _COVERED
-        driver = cover_mouths(clip) if covered else seen.faces(row, range(other, other + FRAMES))
-        photo = seen.faces(row, [seen.frame(row, random)])[0]
-        elsewhere = seen.spectra(row, [other + FRAMES // 2])[0]
-        return photo, clip, driver, seen.spectra(row, frames), elsewhere
+        return self._watched.spectra(row, [other + FRAMES // 2])[0]
 
     def _agree(self, batch: tuple[Batch, Tensor, Tensor], step: int) -> dict[str, Tensor]:
         """Wav2Lip's loss: the cosine as the chance that five mouths and a window are of one moment."""
@@ -133,11 +168,3 @@ class _Trained(nn.Module):
         super().__init__()
         self.objective = objective
         self.persons = nn.Linear(_FACE_VECTOR, persons, bias=False)
-
-
-def cover_mouths(clip: Tensor) -> Tensor:
-    """Clips [..., 3, S, S] with the lower face grey, so that lips can only be learned from the voice."""
-    top, bottom, left, right = (round(clip.shape[-1] * edge) for edge in MOUTH_BOX)
-    out = clip.clone()
-    out[..., top:bottom, left:right] = 0.0
-    return out

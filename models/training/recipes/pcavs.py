@@ -1,4 +1,4 @@
-"""PC-AVS's training: identity, landmarks (ours), mouth space, generator, pose map (ours); systems.md, 2.5."""
+"""PC-AVS's training: identity, landmarks, mouth space, faces, generator, pose map: systems.md, 2.5."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,14 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks.fan import FanTrunk, landmark_maps
+from models.blocks.lip_motion import LIPS
 from models.blocks.pose import pose_map_loss
 from models.pcavs.augment import Augmentation, augment, reshape
 from models.pcavs.config import PcavsConfig
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
-from models.pcavs.objective import LIPS, AlignmentBatch, Batch, PcavsObjective
+from models.pcavs.objective import AlignmentBatch, Batch, PcavsObjective
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.angles import angles_deg
-from models.training.stages import Adam, Judges, Stage, Turn, at_any_step
+from models.training.stages import Adam, Judges, Stage, Turn, at_any_step, late_fall
 from models.training.watched import Watched
 from models.visavis.fit import MEDIAPIPE_68
 
@@ -23,6 +24,8 @@ CLIP_FRAMES: Final = 12
 """Frames whose features together are one clip's mouth."""
 _DRAWN_FRAMES: Final = 2
 """Frames of each clip that the generator draws at a time; 1 as published, where the batch is larger."""
+_MORE: Final = 3
+"""Clips in a batch of faces, for one of other stages."""
 _ALIGNED_FRAMES: Final = 4
 _BUMP_PX: Final = 6.0
 _RATE: Final = 1e-3
@@ -43,9 +46,10 @@ class PoseBatch:
 
 
 class PcavsRecipe:
-    """How PC-AVS is trained. Its trunk first learns to find landmarks: the published one is a face alignment network.
+    """How PC-AVS is trained. Landmarks, faces and pose map are stages of ours.
 
-    With random weights it answers every frame alike, and voice and mouth find nothing to agree on.
+    The published trunk is a face alignment network. With random weights it answers every frame alike, and voice and
+    mouth find nothing to agree on.
     """
 
     system = "pcavs"
@@ -71,9 +75,10 @@ class PcavsRecipe:
             Stage("identity", 0.03, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
             Stage("alignment", 0.13, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
             Stage("mouth_space", 0.12, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
+            Stage("faces", 0.45, (Turn("faces", drawing, at_any_step(objective.faces), Adam(_RATE / 2), late_fall),)),
             Stage(
                 "generator",
-                0.69,
+                0.24,
                 (
                     Turn("generator", drawing, at_any_step(objective.generator), generator),
                     Turn(
@@ -83,27 +88,33 @@ class PcavsRecipe:
                         Adam(2 * _RATE, (0.0, 0.9)),
                     ),
                 ),
+                holds_statistics=True,
             ),
             Stage("pose_map", 0.03, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )
 
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
-        """See `Recipe.batch`."""
+        """See `Recipe.batch`. Faces are frames from anywhere in a clip; the other clips' follow each other."""
         seen, rows = self._watched, draw_rows(len(self._watched.clips), count, random)
         if stage == "pose_map":
             return poses(seen, rows, random)
         if stage == "alignment":
             return self._landmarks(rows, random)
+        if stage == "faces":
+            rows = draw_rows(len(seen.clips), _MORE * count, random)
         length = CLIP_FRAMES if stage == "mouth_space" else _DRAWN_FRAMES
         photos, frames, changed, mel, lips = (list[Tensor]() for _ in range(5))
         for row in rows:
             first = seen.start(row, length, random)
-            clip = seen.faces(row, range(first, first + length))
+            times = range(first, first + length)
+            if stage == "faces":
+                times = [seen.frame(row, random) for _ in times]
+            clip = seen.faces(row, times)
             photos.append(seen.faces(row, [seen.frame(row, random)])[0])
             frames.append(clip)
             changed.append(augment(clip, Augmentation.draw(random)))
-            mel.append(seen.spectra(row, range(first, first + length)))
-            lips.append(seen.coefficients(row)[first : first + length, LIPS])
+            mel.append(seen.spectra(row, times))
+            lips.append(seen.coefficients(row)[times][:, LIPS])
         persons = [torch.tensor(seen.person(row)) for row in rows]
         stacked = (torch.stack(part) for part in (photos, frames, changed, mel, persons, lips))
         return Batch(*stacked)

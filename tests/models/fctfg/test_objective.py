@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from models.blocks.lip_motion import LIPS
 from models.blocks.syncnet import SyncNet
 from models.errors import CheckpointError
 from models.fctfg.arcface import ArcFace
 from models.fctfg.losses import critic_gan, generator_gan, identity, mouths, orthogonality, r1, sync
 from models.fctfg.networks import FctfgNetworks
 from models.fctfg.objective import Batch, FctfgObjective
+from models.fctfg.visual import cover_mouths, lower_face
 from tests.models.fctfg.tiny import tiny
 
 
@@ -97,7 +99,7 @@ def objective():
 def batch():
     torch.manual_seed(1)
     frames = torch.rand(2, 5, 3, 32, 32) * 2 - 1
-    return Batch(frames[:, 0], frames, frames.flip(0), torch.randn(2, 5, 1, 80, 16))
+    return Batch(frames[:, 0], frames, torch.randn(2, 5, 1, 80, 16), torch.rand(2, 5, len(LIPS)))
 
 
 def moved(objective, *losses):
@@ -112,11 +114,34 @@ def test_inversion_moves_visual_encoder_and_generator(objective, batch):
     assert moved(objective, *losses.values()) - {"critic_net"} == {"visual", "generator"}
 
 
+def test_the_voice_is_told_lips_and_nothing_else_moves(objective, batch):
+    assert moved(objective, *objective.voice(batch).values()) == {"audio", "lips_head"}
+
+
+def test_faces_move_all_that_draws_but_the_fusion_over_time(objective, batch):
+    got = moved(objective, *objective.faces(batch).values())
+    assert got == {"visual", "audio", "canonical", "motion", "generator", "lips_head"}
+
+
+def test_a_drivers_mouth_is_grey_and_the_rest_stays(objective, batch):
+    clip = torch.ones(2, 3, 100, 100)
+    covered = cover_mouths(clip)
+    assert (covered[..., 45:85, 20:80] == 0).all()
+    assert covered.sum() == clip.sum() - 2 * 3 * 40 * 60
+    assert clip.min() == 1
+    other = batch.frames.clone()
+    other[..., *lower_face(32)] = 0.3
+    net = objective.networks.eval()
+    (_, one), (_, two) = (net.encode(batch.source, driver, batch.mel) for driver in (batch.frames, other))
+    objective.train()
+    assert one.equal(two)
+
+
 def test_the_generators_turn_moves_all_but_judges_and_pose_map(objective, batch):
     losses = objective.generator(batch)
     got = moved(objective, *losses.values()) - {"critic_net"}
-    assert got == {"visual", "audio", "canonical", "motion", "fusion", "generator"}
-    assert set(losses) == {"l1", "perceptual", "adversarial", "identity", "sync", "orthogonality"}
+    assert got == {"visual", "audio", "canonical", "motion", "fusion", "generator", "lips_head"}
+    assert set(losses) == {"l1", "perceptual", "mouth", "lips", "adversarial", "identity", "sync", "orthogonality"}
 
 
 def test_orthogonality_moves_the_mappings_and_never_the_generator(objective, batch):

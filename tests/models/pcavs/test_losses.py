@@ -11,7 +11,6 @@ from models.pcavs.losses import (
     feature_matching,
     hinge_critic,
     hinge_generator,
-    lip_motion,
     sync,
 )
 
@@ -52,13 +51,6 @@ def test_sync_compares_whole_clips_and_pulls_the_voice_to_the_video():
     assert video.grad is None
     terms["voice_to_video"].backward()
     assert video.grad is not None
-
-
-def test_lips_that_stand_still_are_off_by_one_and_where_they_stand_does_not_matter():
-    wanted = torch.tensor([[[0.0, 1.0], [0.4, 1.0], [0.8, 1.0]]])  # moves by -0.4, 0, 0.4
-    assert lip_motion(torch.full_like(wanted, 0.3), wanted).item() == pytest.approx(1.0)
-    assert lip_motion(wanted + 5.0, wanted).item() == pytest.approx(0.0, abs=1e-6)
-    assert lip_motion(0.5 * wanted, wanted).item() == pytest.approx(0.25)
 
 
 def test_the_hinge_stops_where_the_critic_is_sure():

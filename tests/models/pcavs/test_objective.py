@@ -1,13 +1,16 @@
 """Which networks each of PC-AVS's losses moves, and the discriminator's form."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from models.blocks.fan import landmark_maps
+from models.blocks.lip_motion import LIPS
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.networks import PcavsNetworks
-from models.pcavs.objective import LIPS, AlignmentBatch, Batch, LossWeights, PcavsObjective
+from models.pcavs.objective import AlignmentBatch, Batch, LossWeights, PcavsObjective
 from tests.models.pcavs.published import TINY
 
 PARTS = ("identity", "audio", "motion.model", "motion.to_mouth", "motion.mouth_embed", "motion.to_headpose")
@@ -73,6 +76,27 @@ def test_lips_are_told_from_the_voice_and_from_the_picture_by_one_map(objective,
     assert moved(objective, {"heard": losses["lips_heard"]}) == {"audio", "lips_head"}
     losses = objective.mouth_space(batch)
     assert moved(objective, {"seen": losses["lips_seen"]}) == {"motion.model", "motion.to_mouth", "lips_head"}
+
+
+def test_faces_move_all_that_draws_and_no_critic(objective, batch):
+    drawing = {*PARTS, "motion.headpose_embed", "generator"}
+    losses = objective.faces(batch)
+    assert moved(objective, losses) == drawing | {"person_head", "lips_head"}
+
+
+def test_of_faces_half_take_their_mouth_from_the_video_and_half_from_the_voice(objective, batch):
+    def drawn(batch):
+        seen = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(objective.likeness, "forward", lambda drawn, real: seen.append(drawn.detach()) or {})
+            torch.manual_seed(2)
+            objective.eval().faces(batch)
+        return seen[0]
+
+    one, other_sound = drawn(batch), drawn(replace(batch, mel=1 - batch.mel))
+    objective.train()
+    assert (one[0] - other_sound[0]).abs().max() < 1e-6
+    assert (one[1] - other_sound[1]).abs().max() > 1e-6
 
 
 def test_the_generators_turn_moves_all_that_draws_and_no_head_of_the_adversary(objective, batch):
