@@ -75,7 +75,7 @@ class PcavsRecipe:
             Stage("identity", 0.03, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
             Stage("alignment", 0.13, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
             Stage("mouth_space", 0.12, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
-            Stage("faces", 0.45, (Turn("faces", drawing, at_any_step(objective.faces), Adam(_RATE / 2), late_fall),)),
+            Stage("faces", 0.45, (Turn("faces", drawing, at_any_step(objective.faces), Adam(_RATE), late_fall),)),
             Stage(
                 "generator",
                 0.24,
