@@ -1,10 +1,10 @@
 """What a system supplies to be trained: networks, stages, batches. The loop is `models.training.train_system`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +22,13 @@ class Adam:
     amsgrad: bool = False
     weight_decay: float = 0.0
 
-    def make(self, parameters: Sequence[nn.Parameter], factor: float) -> torch.optim.Optimizer:
-        """The optimiser, its rate times `factor`."""
-        rate, betas = factor * self.rate, self.betas
+    def make(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The optimiser of groups of parameters."""
         if self.weight_decay:
-            return torch.optim.AdamW(parameters, rate, betas, weight_decay=self.weight_decay, amsgrad=self.amsgrad)
-        return torch.optim.Adam(parameters, rate, betas, amsgrad=self.amsgrad)
+            return torch.optim.AdamW(
+                groups, self.rate, self.betas, weight_decay=self.weight_decay, amsgrad=self.amsgrad
+            )
+        return torch.optim.Adam(groups, self.rate, self.betas, amsgrad=self.amsgrad)
 
 
 def constant(progress: float) -> float:
@@ -44,6 +45,12 @@ def falling(progress: float) -> float:
     """From the whole rate to nothing, along a cosine."""
     return 0.5 * (1 + math.cos(math.pi * progress))
 
+
+UNIT_VARIANCE_GAIN: Final = 10.0
+"""On the rate of generators whose weights are kept at unit variance, while nothing judges but likeness.
+
+An optimiser's step moves such a weight a thirtieth as far, against its size, as one of a plain layer.
+"""
 
 Losses = Callable[[Any, int], dict[str, Tensor]]
 """A batch and the number of the step to weighted losses by name, whose sum is minimised."""
@@ -68,6 +75,7 @@ class Turn:
         losses: What they minimise.
         adam: The optimiser.
         schedule: Factor on the rate, from how far the stage is, 0 to 1.
+        gains: Factors on the rate of some of the parts.
     """
 
     name: str
@@ -75,6 +83,17 @@ class Turn:
     losses: Losses
     adam: Adam
     schedule: Callable[[float], float] = constant
+    gains: tuple[tuple[nn.Module, float], ...] = ()
+
+    def groups(self, learned: Collection[nn.Parameter]) -> list[dict[str, Any]]:
+        """Its parameters among the learned ones as an optimiser takes them, each group with its "gain"."""
+        moved = [p for part in self.parts for p in part.parameters() if p in learned]
+        gains = {parameter: gain for part, gain in self.gains for parameter in part.parameters()}
+        of = [gains.get(parameter, 1.0) for parameter in moved]
+        return [
+            {"params": [p for p, its in zip(moved, of, strict=True) if its == gain], "gain": gain}
+            for gain in sorted({*of})
+        ]
 
 
 @dataclass(frozen=True)

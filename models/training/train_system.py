@@ -229,7 +229,7 @@ class Trainer:
 
     def _take(self, turn: Turn, optimiser: torch.optim.Optimizer, batch: Any) -> dict[str, float]:
         """One turn: its losses by name, and their "sum"."""
-        with self._only(turn):
+        with self._only(optimiser):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp):
                 losses = turn.losses(batch, self.done)
             losses["sum"] = torch.stack([value.float() for value in losses.values()]).sum()
@@ -240,7 +240,7 @@ class Trainer:
             torch.autograd.backward(losses["sum"])
         self._share_gradients(optimiser)
         for group in optimiser.param_groups:
-            group["lr"] = self.config.rate * turn.adam.rate * turn.schedule(self._stage_progress())
+            group["lr"] = group["gain"] * self.config.rate * turn.adam.rate * turn.schedule(self._stage_progress())
         optimiser.step()
         return told
 
@@ -263,16 +263,12 @@ class Trainer:
             for norm in self.recipe.networks.modules():
                 if isinstance(norm, _NORMS):
                     norm.eval()
-        self._moved = [
-            [p for part in turn.parts for p in part.parameters() if p in self._learned] for turn in self.now.turns
-        ]
-        pairs = zip(self.now.turns, self._moved, strict=True)
-        self._optimisers = [turn.adam.make(parameters, self.config.rate) for turn, parameters in pairs]
+        self._optimisers = [turn.adam.make(turn.groups(self._learned)) for turn in self.now.turns]
 
     @contextmanager
-    def _only(self, turn: Turn) -> Generator[None]:
-        """Let only the turn's parts have gradients."""
-        wanted = set(self._moved[self.now.turns.index(turn)])
+    def _only(self, optimiser: torch.optim.Optimizer) -> Generator[None]:
+        """Let only what the optimiser moves have gradients."""
+        wanted = {parameter for group in optimiser.param_groups for parameter in group["params"]}
         for parameter in self._learned:
             parameter.requires_grad_(parameter in wanted)
         try:

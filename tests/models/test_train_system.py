@@ -118,6 +118,22 @@ def test_a_stage_that_holds_statistics_moves_batch_norms_but_not_what_they_found
     assert not values(norm).equal(learned)
 
 
+def test_a_part_with_a_gain_learns_at_that_many_times_the_rate(tmp_path):
+    recipe = Toy()
+    left, right = recipe.networks["left"], recipe.networks["right"]
+
+    def both(batch, step):
+        return {"off": (left(batch) - 9).square().mean() + (right(batch) - 9).square().mean()}
+
+    turn = Turn("both", (left, right), both, Adam(0.01), gains=((right, 5.0),))
+    recipe.stages = (Stage("only", 1.0, (turn,)),)
+    trainer = toy(tmp_path, recipe=recipe, rate=2.0)
+    before = values(left), values(right)
+    run(trainer, 1)  # Adam's first step is the rate in every number
+    torch.testing.assert_close(values(left), before[0] + 0.02)
+    torch.testing.assert_close(values(right), before[1] + 0.1)
+
+
 def test_averaged_weights_follow_by_hand(tmp_path):
     trainer = toy(tmp_path)
     slow = values(trainer.recipe.networks)

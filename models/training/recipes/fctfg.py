@@ -16,7 +16,7 @@ from models.fctfg.networks import FctfgNetworks
 from models.fctfg.objective import Batch, FctfgObjective, Voice
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.pcavs import PoseBatch, poses
-from models.training.stages import Adam, Judges, Stage, Turn, at_any_step, late_fall
+from models.training.stages import UNIT_VARIANCE_GAIN, Adam, Judges, Stage, Turn, at_any_step, late_fall
 from models.training.watched import Watched
 
 CLIP_FRAMES: Final = 4 * FRAMES
@@ -69,15 +69,23 @@ class FctfgRecipe:
                 codes, rest = (net.pose_codes(frames) for frames in (batch.frames, batch.rest))
             return {"pose_map": pose_map_loss(net.pose_map, batch.angles_deg, codes, rest)}
 
+        faces = Turn(
+            "faces",
+            mapping,
+            at_any_step(objective.faces),
+            _FACES_ADAM,
+            late_fall,
+            ((net.generator, UNIT_VARIANCE_GAIN),),
+        )
         self.stages = (
             *judging,
             Stage("voice", 0.05, (voice,)),
             Stage(
                 "inversion",
-                0.13,
+                0.08,
                 (Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN), critic),
             ),
-            Stage("faces", 0.43, (Turn("faces", mapping, at_any_step(objective.faces), _FACES_ADAM, late_fall),)),
+            Stage("faces", 0.48, (faces,)),
             Stage(
                 "generator",
                 0.31,

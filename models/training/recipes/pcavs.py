@@ -16,7 +16,7 @@ from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
 from models.pcavs.objective import AlignmentBatch, Batch, PcavsObjective
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.angles import angles_deg
-from models.training.stages import Adam, Judges, Stage, Turn, at_any_step, late_fall
+from models.training.stages import UNIT_VARIANCE_GAIN, Adam, Judges, Stage, Turn, at_any_step, late_fall
 from models.training.watched import Watched
 from models.visavis.fit import MEDIAPIPE_68
 
@@ -71,11 +71,19 @@ class PcavsRecipe:
                 codes, rest = (net.motion(frames)[1] for frames in (batch.frames, batch.rest))
             return {"pose_map": pose_map_loss(net.pose_map, batch.angles_deg, codes, rest)}
 
+        faces = Turn(
+            "faces",
+            drawing,
+            at_any_step(objective.faces),
+            Adam(_RATE / 2),
+            late_fall,
+            ((net.generator, UNIT_VARIANCE_GAIN),),
+        )
         self.stages = (
             Stage("identity", 0.03, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
             Stage("alignment", 0.13, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
             Stage("mouth_space", 0.12, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
-            Stage("faces", 0.45, (Turn("faces", drawing, at_any_step(objective.faces), Adam(_RATE), late_fall),)),
+            Stage("faces", 0.45, (faces,)),
             Stage(
                 "generator",
                 0.24,
