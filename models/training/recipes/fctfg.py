@@ -85,10 +85,10 @@ class FctfgRecipe:
                 0.08,
                 (Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN), critic),
             ),
-            Stage("faces", 0.48, (faces,)),
+            Stage("faces", 0.70, (faces,)),
             Stage(
                 "generator",
-                0.31,
+                0.09,
                 (Turn("generator", drawing, at_any_step(objective.generator), _STYLEGAN, late_fall), critic),
                 holds_statistics=True,
             ),
