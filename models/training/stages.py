@@ -47,7 +47,7 @@ def falling(progress: float) -> float:
 
 
 UNIT_VARIANCE_GAIN: Final = 10.0
-"""On the rate of generators whose weights are kept at unit variance, while nothing judges but likeness.
+"""On the rate of generators whose weights are kept at unit variance, beside layers that keep theirs otherwise.
 
 An optimiser's step moves such a weight a thirtieth as far, against its size, as one of a plain layer.
 """

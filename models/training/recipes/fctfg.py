@@ -32,6 +32,8 @@ _FACES_FRAMES: Final = 2
 _STYLEGAN: Final = Adam(2e-3, (0.0, 0.99))
 _FACES_ADAM: Final = Adam(1e-3)
 """Ours: without a discriminator, momentum helps."""
+_GENTLE_ADAM: Final = Adam(1e-4, (0.0, 0.99))
+"""Where the decoder comes trained from the faces: systems.md, 3.2."""
 
 
 class FctfgRecipe:
@@ -69,29 +71,16 @@ class FctfgRecipe:
                 codes, rest = (net.pose_codes(frames) for frames in (batch.frames, batch.rest))
             return {"pose_map": pose_map_loss(net.pose_map, batch.angles_deg, codes, rest)}
 
-        faces = Turn(
-            "faces",
-            mapping,
-            at_any_step(objective.faces),
-            _FACES_ADAM,
-            late_fall,
-            ((net.generator, UNIT_VARIANCE_GAIN),),
-        )
+        inversion = Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN)
+        gains = ((net.generator, UNIT_VARIANCE_GAIN),)
+        faces = Turn("faces", mapping, at_any_step(objective.faces), _FACES_ADAM, late_fall, gains)
+        last = Turn("generator", drawing, at_any_step(objective.generator), _GENTLE_ADAM, late_fall, gains)
         self.stages = (
             *judging,
             Stage("voice", 0.05, (voice,)),
-            Stage(
-                "inversion",
-                0.08,
-                (Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN), critic),
-            ),
+            Stage("inversion", 0.08, (inversion, critic)),
             Stage("faces", 0.70, (faces,)),
-            Stage(
-                "generator",
-                0.09,
-                (Turn("generator", drawing, at_any_step(objective.generator), _STYLEGAN, late_fall), critic),
-                holds_statistics=True,
-            ),
+            Stage("generator", 0.09, (last, critic), holds_statistics=True),
             Stage("pose_map", 0.03, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )
 
