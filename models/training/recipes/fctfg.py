@@ -77,10 +77,10 @@ class FctfgRecipe:
         last = Turn("generator", drawing, at_any_step(objective.generator), _GENTLE_ADAM, late_fall, gains)
         self.stages = (
             *judging,
-            Stage("voice", 0.05, (voice,)),
-            Stage("inversion", 0.08, (inversion, critic)),
-            Stage("faces", 0.70, (faces,)),
-            Stage("generator", 0.09, (last, critic), holds_statistics=True),
+            Stage("voice", 0.15, (voice,)),
+            Stage("inversion", 0.05, (inversion, critic)),
+            Stage("faces", 0.62, (faces,)),
+            Stage("generator", 0.10, (last, critic), holds_statistics=True),
             Stage("pose_map", 0.03, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
         )
 
