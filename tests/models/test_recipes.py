@@ -95,7 +95,7 @@ def test_every_stage_learns_a_batch(clips, tmp_path, system):
         trainer._enter(number)
         batch, known = trainer.prepare(0), LEARNED[system, stage.name]
         # the first steps of a net of many layers overshoot, those at a gentle rate are small
-        slow = stage.name in ("pretraining", "judges", "identity", "mouth_space", "generation")
+        slow = stage.name in ("pretraining", "judges", "identity", "mouth_space", "faces", "generation")
         steps = 40 if (system, stage.name) == ("pcavs", "generator") else 20 if slow else 8
         told = [trainer.step(batch)[known] for _ in range(steps)]
         third = len(told) // 3  # noise maps and windows are drawn anew in every step
