@@ -1,7 +1,7 @@
 """The augmentation that takes identity out of a clip and leaves mouth and pose: PC-AVS, systems.md, 2.5.
 
 Colours, proportions, perspective and sharpness change; the same way for all frames of a clip, so that motion stays.
-Lengths are given for 224 px faces and scale with the face.
+Lengths are given for 224 px faces and scale with the face: nine pixels are all of a mouth in a face of 128.
 """
 
 from dataclasses import dataclass
@@ -65,8 +65,13 @@ def augment(clip: Tensor, how: Augmentation) -> Tensor:
     levels = (clip + 1.0) / 2.0
     levels = recolour(levels, how.gain, how.channels)
     levels = reshape(levels, how)
-    levels = blur(levels, how.median) if how.median else sharpen(levels)
+    levels = blur(levels, filter_px(how.median, clip.shape[-1])) if how.median else sharpen(levels)
     return levels * 2.0 - 1.0
+
+
+def filter_px(median: int, face_px: int) -> int:
+    """The odd side, 3 or more, of a median filter in faces of `face_px`."""
+    return max(3, 2 * round((median * face_px / _PUBLISHED_PX - 1) / 2) + 1)
 
 
 def recolour(levels: Tensor, gain: float, channels: tuple[int, int]) -> Tensor:

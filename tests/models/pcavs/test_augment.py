@@ -8,6 +8,7 @@ from models.pcavs.augment import (
     augment,
     blur,
     corners,
+    filter_px,
     homography,
     perspective,
     recolour,
@@ -76,6 +77,11 @@ def test_the_lower_corners_of_the_enlarged_square_move_inwards():
     before, after = corners(56.0, narrow=6.0, enlarge=5.0)
     assert before.tolist() == [[-5, -5], [-5, 61], [61, -5], [61, 61]]
     assert after.tolist() == [[-5, -5], [1, 61], [61, -5], [55, 61]]
+
+
+@pytest.mark.parametrize(("face_px", "sides"), [(224, [3, 5, 7, 9]), (128, [3, 3, 5, 5]), (448, [5, 9, 13, 17])])
+def test_the_median_filter_scales_with_the_face(face_px: int, sides: list[int]):
+    assert [filter_px(median, face_px) for median in (3, 5, 7, 9)] == sides
 
 
 def test_the_median_removes_a_dot_and_sharpening_makes_nine_of_it():
