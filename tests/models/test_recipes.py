@@ -138,6 +138,9 @@ def test_a_minute_of_training_lowers_the_loss_on_batches_never_seen(clips, tmp_p
     recipe, _ = make(system, clips, tmp_path)
     train(recipe, config)
     for number, stage in enumerate(recipe.stages):
+        if stage.name == "pose_map":  # its goal is what the trained encoders say
+            fresh = {name: tensor for name, tensor in untrained.networks.state_dict().items() if "pose_map" in name}
+            untrained.networks.load_state_dict(recipe.networks.state_dict() | fresh)
         before, after = (unseen_loss(one, config, number) for one in (untrained, recipe))
         assert after < before, (stage.name, before, after)
 
