@@ -17,7 +17,8 @@ class FctfgConfig:
         mixing: Whether canonical and motion encoder see all latents at once ("flattened"), or each latent by itself
             through the same layers ("per_style", two hundred times smaller).
         audio_widths: Of the Wav2Lip trunk.
-        generator: Learned start, no tanh; `style_dim` is the length of a latent.
+        generator: Learned start, no tanh; `style_dim` is the length of a latent. With `carries` it takes over features
+            of the photo, as FC-TFG's sibling LIA does (systems.md, 3.3).
         critic_widths: Channels of the discriminator at full size and after each halving, down to 4 px.
         pose_hidden: Hidden width of the map from head angles (ours).
     """
@@ -34,6 +35,10 @@ class FctfgConfig:
         got, want = len(self.critic_widths), len(self.generator.widths)
         if got != want:
             raise ValueError(f"got {got} widths of the discriminator, want one for each of the generator's {want}")
+        if self.generator.carries and want > len(self.encoder_widths) + 2:
+            raise ValueError(
+                f"got {want - 1} doublings to carry features to, want at most one for the photo and each map"
+            )
 
     @property
     def latents(self) -> int:
@@ -71,7 +76,7 @@ SMALL: Final = FctfgConfig(
     encoder_units=(2, 2, 2, 2),
     mixing="per_style",
     audio_widths=(16, 32, 64, 96, 128),
-    generator=GeneratorConfig(128, 4, (160, 160, 128, 96, 48, 24), constant_start=True, tanh=False),
+    generator=GeneratorConfig(128, 4, (160, 160, 128, 96, 48, 24), constant_start=True, tanh=False, carries=True),
     critic_widths=(32, 64, 96, 128, 128, 128),
     pose_hidden=64,
 )

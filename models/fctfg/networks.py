@@ -7,7 +7,7 @@ from models.blocks.pose import PoseMap
 from models.blocks.wav2lip_audio import Wav2LipAudio
 from models.fctfg.config import FctfgConfig
 from models.fctfg.latents import CanonicalEncoder, MotionEncoder, TemporalFusion
-from models.fctfg.visual import VisualEncoder, cover_mouths
+from models.fctfg.visual import Carrier, VisualEncoder, cover_mouths
 
 
 class FctfgNetworks(nn.Module):
@@ -19,7 +19,7 @@ class FctfgNetworks(nn.Module):
     def __init__(self, config: FctfgConfig) -> None:
         super().__init__()
         self.config = config
-        self.visual = VisualEncoder(config)
+        self.visual, self.carrier = VisualEncoder(config), Carrier(config)
         self.audio = Wav2LipAudio(config.audio_widths)
         self.canonical = CanonicalEncoder(config)
         self.motion = MotionEncoder(config)
@@ -27,8 +27,13 @@ class FctfgNetworks(nn.Module):
         self.generator = ModulatedGenerator(config.generator)
         self.pose_map = PoseMap(config.pose_hidden, config.latents * config.code)
 
-    def encode(self, source: Tensor, driver: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """The two codes whose sum is drawn.
+    def look(self, photo: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Photos [B, 3, S, S], RGB, -1 to 1, to z_{s->c} [B, latents, code] and what is carried over from them."""
+        maps = self.visual.trunk(photo)
+        return self.canonical(self.visual.latents(maps)), self.carrier(photo, maps)
+
+    def encode(self, source: Tensor, driver: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The two codes whose sum is drawn, and what is carried over.
 
         Args:
             source: Photos, [B, 3, S, S], RGB, -1 to 1.
@@ -36,23 +41,25 @@ class FctfgNetworks(nn.Module):
             mel: `wav2lip_mel80` windows of the voice, [B, T, 1, 80, 16].
 
         Returns:
-            z_{s->c} [B, latents, code] and z_{c->d} [B, T, latents, code].
+            z_{s->c} [B, latents, code], z_{c->d} [B, T, latents, code], and the source's features as of `look`.
         """
         clip = driver.shape[:2]
-        canonical = self.canonical(self.visual(source))
+        canonical, carried = self.look(source)
         watched = self.visual(cover_mouths(driver).flatten(0, 1))
         motion = self.motion(watched, self.audio(mel.flatten(0, 1)))
-        return canonical, motion.unflatten(0, clip)
+        return canonical, motion.unflatten(0, clip), carried
 
     def pose_codes(self, driver: Tensor) -> Tensor:
         """What the motion mapping takes of a driver's crops [T, 3, S, S], -1 to 1: [T, latents * code]."""
         return self.motion.watch(self.visual(cover_mouths(driver))).flatten(1)
 
-    def draw(self, canonical: Tensor, motion: Tensor, noise: NoisePolicy = "random") -> Tensor:
-        """The codes of `encode` to clips [B, T, 3, frame_px, frame_px], RGB, about -1 to 1."""
-        latents = self.fusion(canonical[:, None] + motion)
-        return self.generator(latents.flatten(0, 1), noise=noise).unflatten(0, motion.shape[:2])
+    def draw(self, latents: Tensor, carried: list[Tensor], noise: NoisePolicy = "random") -> Tensor:
+        """Summed codes [B, T, latents, code] and what `encode` carries to clips [B, T, 3, S, S], about -1 to 1."""
+        clip = latents.shape[:2]
+        sources = [features.repeat_interleave(clip[1], 0) for features in carried]
+        return self.generator(latents.flatten(0, 1), noise=noise, carried=sources).unflatten(0, clip)
 
     def forward(self, source: Tensor, driver: Tensor, mel: Tensor, noise: NoisePolicy = "random") -> Tensor:
         """Draw whole clips in one go, nothing cached; arguments as for `encode`, answer as of `draw`."""
-        return self.draw(*self.encode(source, driver, mel), noise)
+        canonical, motion, carried = self.encode(source, driver, mel)
+        return self.draw(self.fusion(canonical[:, None] + motion), carried, noise)

@@ -110,15 +110,15 @@ class FctfgObjective(nn.Module):
     def faces(self, batch: Batch) -> dict[str, Tensor]:
         """Many persons, without the discriminator: ours. Moves what `generator` moves, but not the fusion over time."""
         net = self.networks
-        canonical, motion = net.encode(batch.source, batch.frames, batch.mel)
-        drawn = net.generator((canonical[:, None] + motion).flatten(0, 1)).unflatten(0, motion.shape[:2])
+        canonical, motion, carried = net.encode(batch.source, batch.frames, batch.mel)
+        drawn = net.draw(canonical[:, None] + motion, carried)
         return self.likeness(drawn, batch.frames) | self.voice(batch) | self._orthogonality(canonical, motion)
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
         """Last stage, the generator's turn: weighted losses. Moves all networks but the pose map."""
-        w, real = self.weights, batch.frames.flatten(0, 1)
-        canonical, motion = self.networks.encode(batch.source, batch.frames, batch.mel)
-        clip = self.networks.draw(canonical, motion)
+        w, net, real = self.weights, self.networks, batch.frames.flatten(0, 1)
+        canonical, motion, carried = net.encode(batch.source, batch.frames, batch.mel)
+        clip = net.draw(net.fusion(canonical[:, None] + motion), carried)
         drawn = clip.flatten(0, 1)
         self._judged = drawn.detach()
         source = batch.source.repeat_interleave(FRAMES, 0)

@@ -1,4 +1,8 @@
-"""FC-TFG as a `System`: the canonical latents and the driver's half of the motion mapping are computed at enrolment."""
+"""FC-TFG as a `System`.
+
+The canonical latents, what is carried over from the photo, and the driver's half of the motion mapping are computed at
+enrolment.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -65,15 +69,17 @@ class Fctfg:
         self._networks.generator.channels_last()
         self._noise: NoisePolicy = noise
         self.frame_px = networks.config.frame_px
-        made_of = [networks.visual, networks.canonical, networks.motion.driver]
+        made_of = [networks.visual, networks.carrier, networks.canonical, networks.motion.driver]
         weights = [tensor for module in made_of for tensor in module.state_dict().values()]
         self.identity_version = checksum(weights, IDENTITY_FORMAT)
-        self._rows = IdentityRows(self.name, self.identity_version, ("canonical",))
+        carried = networks.look(torch.zeros(1, 3, self.frame_px, self.frame_px))[1]
+        self._carried = tuple(f"carried_{level}" for level in range(len(carried)))
+        self._rows = IdentityRows(self.name, self.identity_version, ("canonical", *self._carried))
         with torch.no_grad():
             self._silence = networks.audio(torch.full((1, 1, MEL_BANDS, MEL_FRAMES), SILENT_MEL))
         hears = MelListener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
         latents = torch.zeros(1, networks.config.latents, networks.config.code)
-        draws = _Painter(networks.generator), (latents, *networks.generator.noise_rows(noise, 1))
+        draws = _Painter(networks.generator), (latents, *carried, *networks.generator.noise_rows(noise, 1))
         self._hear, self._draw = ready(plan, self.name, hears, draws)
 
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
@@ -84,8 +90,10 @@ class Fctfg:
     @torch.no_grad()
     def bind(self, face: Tensor) -> IdentityState:
         """An identity from a crop [1, 3, S, S], -1 to 1. It is its own driver: a clip of one frame."""
-        canonical = self._networks.canonical(self._networks.visual(face))[0]
-        return IdentityState(self.name, self.identity_version, {"canonical": canonical, "pose": self.pose_codes(face)})
+        canonical, carried = self._networks.look(face)
+        tensors = {name: features[0] for name, features in zip(self._carried, carried, strict=True)}
+        tensors |= {"canonical": canonical[0], "pose": self.pose_codes(face)}
+        return IdentityState(self.name, self.identity_version, tensors)
 
     @torch.no_grad()
     def pose_codes(self, frames: Tensor) -> Tensor:
@@ -119,17 +127,19 @@ class Fctfg:
         watched = watched + net.pose_map(controls.values[:, ANGLE_COLUMNS])
         motion = net.motion.move(watched.view_as(known["canonical"]) + net.motion.listen(voice))
         latents = net.fusion.step(known["canonical"] + motion, state.fusion)
-        (frames,) = self._draw(latents, *net.generator.noise_rows(self._noise, len(identities)))
+        carried = (known[name] for name in self._carried)
+        (frames,) = self._draw(latents, *carried, *net.generator.noise_rows(self._noise, len(identities)))
         return settle(frames, identities)
 
 
 class _Painter(nn.Module):
-    """Latents [B, latents, code] and noise to pictures [B, 3, S, S], -1 to 1."""
+    """Latents [B, latents, code], what is carried over, and noise to pictures [B, 3, S, S], -1 to 1."""
 
     def __init__(self, generator: ModulatedGenerator) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, latents: Tensor, *noise: Tensor) -> tuple[Tensor]:
-        start = self.generator.start(len(latents))
-        return (self.generator.synthesize(start, self.generator.modulate(latents), noise).clamp(-1.0, 1.0),)
+    def forward(self, latents: Tensor, *rest: Tensor) -> tuple[Tensor]:
+        start, levels = self.generator.start(len(latents)), len(self.generator.to_flows)
+        scales = self.generator.modulate(latents)
+        return (self.generator.synthesize(start, scales, rest[levels:], rest[:levels]).clamp(-1.0, 1.0),)

@@ -127,11 +127,29 @@ class VisualEncoder(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Faces [B, 3, frame_px, frame_px], RGB, -1 to 1, to latents [B, latents, code]."""
-        _, fine, middle, coarse = self.trunk(faces)
+        return self.latents(self.trunk(faces))
+
+    def latents(self, maps: list[Tensor]) -> Tensor:
+        """The trunk's maps of faces to their latents."""
+        _, fine, middle, coarse = maps
         middle = _raise(coarse, self.lateral_middle(middle))
         fine = _raise(middle, self.lateral_fine(fine))
         maps = [coarse] * _COARSE + [middle] * _MIDDLE + [fine] * (len(self.heads) - _COARSE - _MIDDLE)
         return torch.stack([head(x) for head, x in zip(self.heads, maps, strict=True)], 1)
+
+
+class Carrier(nn.Module):
+    """What the generator may carry over from a photo: the photo and the trunk's maps of it, as wide as its layers."""
+
+    def __init__(self, config: FctfgConfig) -> None:
+        super().__init__()
+        sources = (3, *config.encoder_widths)
+        widths = config.generator.widths[:0:-1] if config.generator.carries else ()
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(sources, widths, strict=False))
+
+    def forward(self, photo: Tensor, maps: list[Tensor]) -> list[Tensor]:
+        """Photos [B, 3, S, S], -1 to 1, and the trunk's maps of them to what `synthesize` carries, coarse to fine."""
+        return [conv(x) for conv, x in zip(self.convs, [photo, *maps], strict=False)][::-1]
 
 
 def _raise(coarse: Tensor, lateral: Tensor) -> Tensor:

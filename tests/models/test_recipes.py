@@ -29,6 +29,7 @@ from tests.models.tavce.tiny import TINY as TAVCE
 NARROW = fctfg("per_style")
 DEEPER = replace(NARROW.generator, widths=(8, 6, 4, 4, 4, 4))
 FCTFG = replace(NARROW, generator=DEEPER, critic_widths=(4, 4, 6, 8, 8, 8))
+CARRYING = replace(FCTFG, generator=replace(DEEPER, carries=True))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def clips(data):
 SYSTEMS = {
     "davs": (DavsRecipe, DAVS),
     "pcavs": (PcavsRecipe, PCAVS),
-    "fctfg": (FctfgRecipe, FCTFG),
+    "fctfg": (FctfgRecipe, CARRYING),
+    "fctfg-published": (FctfgRecipe, FCTFG),
     "tavce": (TavceRecipe, replace(TAVCE, image_px=128)),
     "equiav": (EquiavRecipe, EQUIAV),
     "equiav-plain": (PlainRecipe, EQUIAV),
@@ -86,16 +88,15 @@ def make(system, clips, out, **settings):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_stage_learns_a_batch(clips, tmp_path, system):
-    recipe, config = make(
-        system, clips, tmp_path, batch=4 if system in ("pcavs", "fctfg") else 2
-    )  # two persons to tell apart
+    two = 4 if system.startswith(("pcavs", "fctfg")) else 2  # persons to tell apart
+    recipe, config = make(system, clips, tmp_path, batch=two)
     trainer = Trainer(recipe, config)
     for number, stage in enumerate(recipe.stages):
         trainer._enter(number)
-        batch, known = trainer.prepare(0), LEARNED[system, stage.name]
+        batch, known = trainer.prepare(0), LEARNED[recipe.system, stage.name]
         # the first steps of a net of many layers overshoot, those at a gentle rate are small
         slow = stage.name in ("pretraining", "judges", "identity", "mouth_space", "faces", "generation")
-        steps = 40 if (system, stage.name) == ("pcavs", "generator") else 20 if slow else 8
+        steps = 40 if (recipe.system, stage.name) == ("pcavs", "generator") else 20 if slow else 8
         told = [trainer.step(batch)[known] for _ in range(steps)]
         third = len(told) // 3  # noise maps and windows are drawn anew in every step
         assert sum(told[-third:]) < 0.99 * sum(told[:third]), (stage.name, told)
@@ -123,7 +124,7 @@ def test_a_run_of_each_system_ends_with_weights_that_its_networks_take(clips, tm
     recipe, config = make(system, clips, tmp_path, steps=2, amp=True)
     trainer = train(recipe, config)
     assert trainer.now.name == recipe.stages[-1].name
-    weights = read_weights(tmp_path / f"{system}.safetensors", system)
+    weights = read_weights(tmp_path / f"{recipe.system}.safetensors", recipe.system)
     assert config_from(type(recipe.config), weights.config) == recipe.config
     recipe.networks.load_state_dict(weights.tensors)
     (sheet,) = (tmp_path / "sheets").glob("*.png")

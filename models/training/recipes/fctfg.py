@@ -37,7 +37,10 @@ _GENTLE_ADAM: Final = Adam(1e-4, (0.0, 0.99))
 
 
 class FctfgRecipe:
-    """How FC-TFG is trained. SyncNet and ArcFace stand-ins learn on the clips first, where no file of them is given."""
+    """How FC-TFG is trained. SyncNet and ArcFace stand-ins learn on the clips first, where no file of them is given.
+
+    A generator that carries a photo's features would invert a picture by copying it: that stage is left out then.
+    """
 
     system = "fctfg"
     shown = "generator"
@@ -63,7 +66,7 @@ class FctfgRecipe:
         voice = Turn("voice", (net.audio, objective.lips_head), at_any_step(objective.voice), _FACES_ADAM, late_fall)
         critic = Turn("critic", (objective.critic_net,), objective.critic, _STYLEGAN)
         inverting = (net.visual, net.generator)
-        mapping = (*inverting, net.audio, net.canonical, net.motion, objective.lips_head)
+        mapping = (*inverting, net.carrier, net.audio, net.canonical, net.motion, objective.lips_head)
         drawing = (*mapping, net.fusion)
 
         def pose(batch: PoseBatch, step: int) -> dict[str, Tensor]:
@@ -72,13 +75,14 @@ class FctfgRecipe:
             return {"pose_map": pose_map_loss(net.pose_map, batch.angles_deg, codes, rest)}
 
         inversion = Turn("generator", inverting, at_any_step(objective.inversion), _STYLEGAN)
-        gains = ((net.generator, UNIT_VARIANCE_GAIN),)
+        inverted = () if config.generator.carries else (Stage("inversion", 0.05, (inversion, critic)),)
+        gains = (net.generator, UNIT_VARIANCE_GAIN), (net.generator.to_flows, 1.0)
         faces = Turn("faces", mapping, at_any_step(objective.faces), _FACES_ADAM, late_fall, gains)
         last = Turn("generator", drawing, at_any_step(objective.generator), _GENTLE_ADAM, late_fall, gains)
         self.stages = (
             *judging,
             Stage("voice", 0.15, (voice,)),
-            Stage("inversion", 0.05, (inversion, critic)),
+            *inverted,
             Stage("faces", 0.62, (faces,)),
             Stage("generator", 0.10, (last, critic), holds_statistics=True),
             Stage("pose_map", 0.03, (Turn("pose_map", (net.pose_map,), pose, Adam(3e-3)),)),
@@ -104,13 +108,11 @@ class FctfgRecipe:
         return batch, torch.stack(elsewhere), torch.tensor([seen.person(row) for row in rows])
 
     def sheet(self, networks: nn.Module, batch: Batch) -> Tensor:
-        """Photo, truth, what is drawn of the photo, and the truth from its own latents; the middle frame."""
+        """Photo, truth, and what is drawn of the photo; the middle frame."""
         assert isinstance(networks, FctfgNetworks)
         middle = FRAMES // 2
         drawn = networks(batch.source, batch.frames, batch.mel, "fixed")[:, middle]
-        truth = batch.frames[:, middle]
-        inverted = networks.generator(networks.visual(truth), noise="fixed")
-        return torch.stack([batch.source, truth, drawn, inverted], 1)
+        return torch.stack([batch.source, batch.frames[:, middle], drawn], 1)
 
     def _voice(self, rows: list[int], random: torch.Generator) -> Voice:
         seen, heard = self._watched, list[tuple[Tensor, Tensor]]()

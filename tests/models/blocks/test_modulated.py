@@ -14,6 +14,7 @@ from models.blocks.modulated import (
     GeneratorConfig,
     ModulatedConv2d,
     ModulatedGenerator,
+    ToFlow,
     Upsample,
 )
 
@@ -59,15 +60,41 @@ def published_layer(layer, x, latent, noise):
     return torch.where(y > 0, y, 0.2 * y) * 2**0.5
 
 
-def published_generator(net, latents, start, noise):
+def published_flow(layer, x, latent, carried, coarser):
+    """LIA's, with ours: a quarter of the reach, and the blend is drawn from. Pixel by pixel."""
+    out = published_conv(layer.conv, x, latent) + layer.bias
+    if coarser is not None:
+        out = out + upsample(coarser)
+    side, blend = x.shape[2], torch.empty_like(x)
+    for row in range(len(x)):
+        for i in range(side):
+            for j in range(side):
+                dx, dy, shown = out[row, :, i, j]
+                place = torch.tensor([j, i]) + 0.25 * torch.stack([dx, dy]).tanh() * (side - 1) / 2
+                px, py = place.clamp(0, side - 1).tolist()
+                left, top = min(int(px), side - 2), min(int(py), side - 2)
+                across, down = px - left, py - top
+                four = carried[row, :, top : top + 2, left : left + 2]
+                read = (four[:, 0] * (1 - down) + four[:, 1] * down) @ torch.tensor([1 - across, across])
+                blend[row, :, i, j] = shown.sigmoid() * read + (1 - shown.sigmoid()) * x[row, :, i, j]
+    return blend, out
+
+
+def upsample(x):
+    return upfirdn(x, low_pass(4.0), 2, (2, 1))
+
+
+def published_generator(net, latents, start, noise, carried=()):
     x = published_layer(net.conv1, start, latents[:, 0], noise[0])
     picture = published_conv(net.to_rgb1.conv, x, latents[:, 1]) + net.to_rgb1.bias
-    slot = 1
+    slot, flow = 1, None
     for i, rgb in enumerate(net.to_rgbs):
         x = published_layer(net.convs[2 * i], x, latents[:, slot], noise[2 * i + 1])
         x = published_layer(net.convs[2 * i + 1], x, latents[:, slot + 1], noise[2 * i + 2])
+        if carried:
+            x, flow = published_flow(net.to_flows[i], x, latents[:, slot + 2], carried[i], flow)
         painted = published_conv(rgb.conv, x, latents[:, slot + 2]) + rgb.bias
-        picture = painted + upfirdn(picture, low_pass(4.0), 2, (2, 1))
+        picture = painted + upsample(picture)
         slot += 2
     return picture.tanh() if net.config.tanh else picture
 
@@ -76,7 +103,7 @@ def randomised(config):
     torch.manual_seed(0)
     net = ModulatedGenerator(config)
     for name, parameter in net.named_parameters():
-        if "noise" in name or "activate" in name or name.endswith("bias"):
+        if "noise" in name or "activate" in name or "to_flows" in name or name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.5)
     return net.requires_grad_(False)
 
@@ -99,6 +126,28 @@ def test_the_generator_equals_the_published_form(noise, tanh):
     want = published_generator(net, latents, start, drawn)
     torch.testing.assert_close(net(latents, start, noise), want, atol=1e-5, rtol=1e-5)
     assert want.std() > 0.1
+
+
+CARRYING = GeneratorConfig(10, 3, (6, 5, 4), constant_start=False, tanh=False, carries=True)
+
+
+def test_what_is_carried_is_read_where_the_flow_points():
+    net = randomised(CARRYING)
+    latents, start, carried = (
+        torch.randn(2, 6, 10),
+        torch.randn(2, 6, 3, 3),
+        [torch.randn(2, 5, 6, 6), torch.randn(2, 4, 12, 12)],
+    )
+    want = published_generator(net, latents, start, [None] * 5, carried)
+    torch.testing.assert_close(net(latents, start, "off", carried), want, atol=1e-4, rtol=1e-4)
+
+
+def test_carrying_begins_with_half_of_the_source_where_it_is():
+    torch.manual_seed(0)
+    layer, x, carried = ToFlow(5, 10), torch.randn(1, 5, 6, 6), torch.randn(1, 5, 6, 6)
+    got, flow = layer(x, torch.randn(1, 5), carried, None)
+    torch.testing.assert_close(got, (x + carried) / 2)
+    assert (flow == 0).all()
 
 
 def test_a_learned_start_is_the_same_for_each_row():

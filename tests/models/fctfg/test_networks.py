@@ -135,6 +135,25 @@ def test_the_pyramid_feeds_coarse_middle_and_fine_latents():
     torch.testing.assert_close(encoder(face), torch.stack(want, 1))
 
 
+@torch.no_grad()
+def test_photo_and_maps_are_carried_coarse_to_fine():
+    torch.manual_seed(0)
+    net, photo = FctfgNetworks(tiny("per_style", carries=True)).eval(), torch.randn(2, 3, 32, 32)
+    canonical, carried = net.look(photo)
+    torch.testing.assert_close(canonical, net.canonical(net.visual(photo)))
+    sources = [photo, *net.visual.trunk(photo)][2::-1]
+    for got, source, conv in zip(carried, sources, net.carrier.convs[::-1], strict=True):
+        torch.testing.assert_close(
+            got, torch.einsum("oi,bihw->bohw", conv.weight[..., 0, 0], source) + conv.bias[:, None, None]
+        )
+
+
+def test_features_for_more_doublings_than_there_are_maps_are_refused():
+    deep = replace(SMALL.generator, widths=(160, 160, 128, 96, 48, 24, 12))
+    with pytest.raises(ValueError, match="got 6 doublings to carry features to"):
+        replace(SMALL, generator=deep, critic_widths=(32,) * 7)
+
+
 @pytest.mark.parametrize("mixing", ["flattened", "per_style"])
 @torch.no_grad()
 def test_the_mappings_are_plain_layers_over_what_they_mix(mixing):

@@ -12,15 +12,15 @@ from models.system import AudioFeatures, ControlBatch
 from tests.models.fctfg.tiny import tiny
 
 
-@pytest.fixture(scope="module", params=["flattened", "per_style"])
+@pytest.fixture(scope="module", params=[("flattened", False), ("per_style", False), ("per_style", True)])
 def networks(request):
     """Random, with every path strong enough to be seen in the picture."""
     torch.manual_seed(0)
-    networks = FctfgNetworks(tiny(request.param))
+    networks = FctfgNetworks(tiny(*request.param))
     for name, parameter in networks.named_parameters():
         if name.startswith(("motion", "canonical", "audio.12", "pose_map")) and name.endswith("weight"):
             parameter.data.mul_(3.0)
-        elif name.startswith("fusion") or "noise" in name:
+        elif name.startswith("fusion") or "noise" in name or "to_flows" in name:
             torch.nn.init.normal_(parameter, 0.3, 0.1)
     return networks.eval()
 
@@ -83,6 +83,14 @@ def test_angles_and_resets_concern_their_row_alone(system, faces):
     state.reset(torch.tensor([False, True]))
     again = system.step([identity] * 2, features(silent), controls(2), state)
     torch.testing.assert_close(again[1:], alone, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_an_identity_keeps_what_is_carried_from_its_photo(networks, system, faces):
+    kept = system.bind(faces[:1]).tensors
+    levels = {name: tuple(tensor.shape) for name, tensor in kept.items() if name.startswith("carried")}
+    carries = networks.config.generator.carries
+    assert levels == ({"carried_0": (6, 8, 8), "carried_1": (4, 16, 16), "carried_2": (4, 32, 32)} if carries else {})
 
 
 @torch.no_grad()
