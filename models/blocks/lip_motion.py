@@ -1,5 +1,6 @@
 """How lips move, as the rig of a clip tells it: what the code of a voice has to tell beside published losses; ours."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import torch.nn.functional as F
@@ -9,6 +10,19 @@ from models.rig import BLENDSHAPES
 
 LIPS: Final = [number for number, name in enumerate(BLENDSHAPES) if name.startswith(("jaw", "mouth"))]
 """The blendshapes that lips are told by."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Stretches of B clips of T frames.
+
+    Attributes:
+        mel: Windows of the frames, as the system's audio encoder takes them, [B, T, 1, bands, length].
+        lips: What the rig says of jaw and mouth, [B, T, LIPS].
+    """
+
+    mel: Tensor
+    lips: Tensor
 
 
 def lip_motion(told: Tensor, wanted: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks.face_likeness import FaceLikeness
-from models.blocks.lip_motion import LIPS, lip_motion
+from models.blocks.lip_motion import LIPS, Voice, lip_motion
 from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.blocks.syncnet import FRAMES, SyncNet
 from models.fctfg.critic import ResidualCritic
@@ -50,14 +50,6 @@ class Batch:
 
     source: Tensor
     frames: Tensor
-    mel: Tensor
-    lips: Tensor
-
-
-@dataclass(frozen=True)
-class Voice:
-    """Sound and lips of longer stretches of B clips, as `Batch` has them."""
-
     mel: Tensor
     lips: Tensor
 

@@ -76,7 +76,7 @@ SMALL: Final = PcavsConfig(
     identity_groups=12,
     motion=FanConfig(image_px=128, features=128, width=64, align_corners=False),
     pose=12,
-    generator=GeneratorConfig(896, 4, (192, 192, 128, 96, 48, 24), constant_start=False, tanh=True),
+    generator=GeneratorConfig(896, 16, (160, 96, 64, 32), constant_start=False, tanh=True),
     critic_width=32,
     pose_hidden=64,
 )

@@ -37,7 +37,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNeXt(nn.Module):
-    """The trunk: a picture to a map of a thirty-second of its size."""
+    """The trunk: a picture to maps of a quarter to a thirty-second of its size."""
 
     def __init__(self, planes: tuple[int, int, int, int], groups: int) -> None:
         super().__init__()
@@ -48,20 +48,27 @@ class ResNeXt(nn.Module):
         self.layer3 = _stage(outputs[1], planes[2], groups, _BLOCKS[2], 2)
         self.layer4 = _stage(outputs[2], planes[3], groups, _BLOCKS[3], 2)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """[B, 3, H, W] to [B, 4 planes[3], H / 32, W / 32]."""
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(picture))), 3, 2, 1)
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """[B, 3, H, W] to the last map of each stage, [B, 4 planes[i], H / 2 ** (i + 2), ...]."""
+        x, maps = F.max_pool2d(F.relu(self.bn1(self.conv1(picture))), 3, 2, 1), list[Tensor]()
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            maps.append(x)
+        return maps
 
 
 class IdentityEncoder(nn.Module):
-    """One or several photos of a person to the identity vector and the generator's start map."""
+    """One or several photos of a person to the identity vector and the generator's start map.
+
+    The start map is made of the trunk's coarsest map that is not smaller: as published, the last.
+    """
 
     def __init__(self, config: PcavsConfig) -> None:
         super().__init__()
         self.model = ResNeXt(config.identity_planes, config.identity_groups)
-        self.conv1x1 = nn.Conv2d(config.identity, config.generator.widths[0], 1)
-        self._start_px = config.generator.start_px
+        self._start_px, sides = config.generator.start_px, [config.frame_px >> (level + 2) for level in range(4)]
+        self._level = max(level for level, side in enumerate(sides) if side >= self._start_px)
+        self.conv1x1 = nn.Conv2d(_EXPANSION * config.identity_planes[self._level], config.generator.widths[0], 1)
 
     def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
         """Encode.
@@ -76,8 +83,8 @@ class IdentityEncoder(nn.Module):
             vector, start = self(photos.flatten(0, 1))
             per_person = photos.shape[:2]
             return vector.unflatten(0, per_person).mean(1), start.unflatten(0, per_person).mean(1)
-        last = self.model(photos)
-        return last.mean((2, 3)), F.adaptive_avg_pool2d(self.conv1x1(last), self._start_px)
+        maps = self.model(photos)
+        return maps[-1].mean((2, 3)), F.adaptive_avg_pool2d(self.conv1x1(maps[self._level]), self._start_px)
 
 
 def _stage(inputs: int, planes: int, groups: int, blocks: int, stride: int) -> nn.Sequential:

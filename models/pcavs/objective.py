@@ -1,7 +1,8 @@
 """What PC-AVS minimises in each of its stages, and which networks each loss may move.
 
-Stages: identity (`identity`), landmarks (`alignment`, ours), the mouth space of voice and video (`mouth_space`), many
-faces (`faces`, ours), then the generator with the pose space (`generator` against `critic`). systems.md, 2.5.
+Stages: identity (`identity`), landmarks (`alignment`, ours), lips from the voice (`voice`, ours), the mouth space of
+voice and video (`mouth_space`), many faces (`faces`, ours), then the generator with the pose space (`generator` against
+`critic`). systems.md, 2.5.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks.face_likeness import FaceLikeness
-from models.blocks.lip_motion import LIPS, lip_motion
+from models.blocks.lip_motion import LIPS, Voice, lip_motion
 from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
@@ -116,8 +117,13 @@ class PcavsObjective(nn.Module):
         maps = self.networks.motion.model.trunk(batch.frames)
         return {"alignment": F.mse_loss(maps, batch.maps) / batch.maps.square().mean()}
 
+    def voice(self, batch: Voice) -> dict[str, Tensor]:
+        """Stage 3, ours: a linear map has to tell from the voice how lips move. Moves that and the audio encoder."""
+        told = self.lips_head(self.networks.audio(batch.mel.flatten(0, 1))).unflatten(0, batch.mel.shape[:2])
+        return {"lips_heard": self.weights.lips * lip_motion(told, batch.lips)}
+
     def mouth_space(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 3: voice and mouth. Moves the audio encoder, `to_mouth`, the head of the motion trunk and `lips_head`.
+        """Stage 4: voice and mouth. Moves the audio encoder, `to_mouth`, the head of the motion trunk and `lips_head`.
 
         Ours are `lips_heard` and `lips_seen`: from either feature one linear map has to tell how the lips move. With a
         few clips in a batch the contrastive losses alone stay at chance.
@@ -133,7 +139,7 @@ class PcavsObjective(nn.Module):
         return self._lips(batch, seen, heard) | self._sync(batch, seen, heard)
 
     def faces(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 4, ours: many persons, without the discriminator. Moves what `generator` moves.
+        """Stage 5, ours: many persons, without the discriminator. Moves what `generator` moves.
 
         The first half of the clips take the mouth from the video, the others from the voice.
         """
@@ -152,7 +158,7 @@ class PcavsObjective(nn.Module):
         }
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 5, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
+        """Stage 6, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
 
         Each frame is drawn twice: with the mouth from the voice and with the mouth from the video.
         """
@@ -178,7 +184,7 @@ class PcavsObjective(nn.Module):
         return losses
 
     def critic(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 5, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
+        """Stage 6, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
         assert self._judged is not None, "the generator's turn comes first"
         fake, pose = self._judged
         real = batch.frames.flatten(0, 1).repeat(2, 1, 1, 1)

@@ -39,17 +39,19 @@ def _davs(size: Size, data: Path, judges: Judges) -> tuple[Recipe, str]:
 
 def _pcavs(size: Size, data: Path, judges: Judges) -> tuple[Recipe, str]:
     from models.pcavs.config import PUBLISHED, SMALL
-    from models.training.recipes.pcavs import CLIP_FRAMES, PcavsRecipe
+    from models.training.recipes.pcavs import PcavsRecipe
+    from models.training.recipes.voices import VOICE_FRAMES
 
-    clips = ClipSet(data, held_out=False, frames=CLIP_FRAMES)
+    clips = ClipSet(data, held_out=False, frames=VOICE_FRAMES)
     return PcavsRecipe(clips, _sized(size, SMALL, PUBLISHED), judges), clips.fingerprint()
 
 
 def _fctfg(size: Size, data: Path, judges: Judges) -> tuple[Recipe, str]:
     from models.fctfg.config import PUBLISHED, SMALL
-    from models.training.recipes.fctfg import CLIP_FRAMES, FctfgRecipe
+    from models.training.recipes.fctfg import FctfgRecipe
+    from models.training.recipes.voices import VOICE_FRAMES
 
-    clips = ClipSet(data, held_out=False, frames=CLIP_FRAMES)
+    clips = ClipSet(data, held_out=False, frames=VOICE_FRAMES)
     return FctfgRecipe(clips, _sized(size, SMALL, PUBLISHED), judges), clips.fingerprint()
 
 

@@ -58,6 +58,7 @@ LEARNED = {
     ("davs", "generation"): "generator/frames_by_sound",
     ("pcavs", "identity"): "identity/identity",
     ("pcavs", "alignment"): "trunk/alignment",
+    ("pcavs", "voice"): "voice/lips_heard",
     ("pcavs", "mouth_space"): "mouth/sum",
     ("pcavs", "faces"): "faces/l1",
     ("pcavs", "generator"): "generator/perceptual_voice",

@@ -13,21 +13,19 @@ from models.fctfg.arcface import ArcFace
 from models.fctfg.config import FctfgConfig
 from models.fctfg.losses import mouths
 from models.fctfg.networks import FctfgNetworks
-from models.fctfg.objective import Batch, FctfgObjective, Voice
+from models.fctfg.objective import Batch, FctfgObjective
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.pcavs import PoseBatch, poses
+from models.training.recipes.voices import voices
 from models.training.stages import UNIT_VARIANCE_GAIN, Adam, Judges, Stage, Turn, at_any_step, late_fall
 from models.training.watched import Watched
 
-CLIP_FRAMES: Final = 4 * FRAMES
 _SYNC_WIDTHS: Final = (16, 32, 64, 96, 128)
 _FACE_WIDTHS: Final = (16, 32, 48, 64)
 _FACE_VECTOR: Final = 128
 _SHARPNESS: Final = 16.0  # of the softmax over persons: vectors have length one
 _MORE: Final = 3
 """Clips in a batch of faces, for one of other stages."""
-_VOICES: Final = 4
-"""Clips of which `CLIP_FRAMES` are heard, likewise. Of four at a time nothing is learned that holds for others."""
 _FACES_FRAMES: Final = 2
 _STYLEGAN: Final = Adam(2e-3, (0.0, 0.99))
 _FACES_ADAM: Final = Adam(1e-3)
@@ -95,7 +93,7 @@ class FctfgRecipe:
         """
         seen = self._watched
         if stage == "voice":
-            return self._voice(draw_rows(len(seen.clips), _VOICES * count, random), random)
+            return voices(seen, count, random)
         many = stage in ("inversion", "faces")
         rows = draw_rows(len(seen.clips), _MORE * count if many else count, random)
         if stage == "pose_map":
@@ -113,14 +111,6 @@ class FctfgRecipe:
         middle = FRAMES // 2
         drawn = networks(batch.source, batch.frames, batch.mel, "fixed")[:, middle]
         return torch.stack([batch.source, batch.frames[:, middle], drawn], 1)
-
-    def _voice(self, rows: list[int], random: torch.Generator) -> Voice:
-        seen, heard = self._watched, list[tuple[Tensor, Tensor]]()
-        for row in rows:
-            first = seen.start(row, CLIP_FRAMES, random)
-            times = [*range(first, first + CLIP_FRAMES)]
-            heard.append((seen.spectra(row, times), seen.coefficients(row)[times][:, LIPS]))
-        return Voice(*(torch.stack(part) for part in zip(*heard, strict=True)))
 
     def _times(self, row: int, many: bool, random: torch.Generator) -> list[int]:
         seen = self._watched

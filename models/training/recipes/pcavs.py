@@ -1,4 +1,4 @@
-"""PC-AVS's training: identity, landmarks, mouth space, faces, generator, pose map: systems.md, 2.5."""
+"""PC-AVS's training: identity, landmarks, voice, mouth space, faces, generator, pose map: systems.md, 2.5."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +16,7 @@ from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
 from models.pcavs.objective import AlignmentBatch, Batch, PcavsObjective
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.angles import angles_deg
+from models.training.recipes.voices import voices
 from models.training.stages import UNIT_VARIANCE_GAIN, Adam, Judges, Stage, Turn, at_any_step, late_fall
 from models.training.watched import Watched
 from models.visavis.fit import MEDIAPIPE_68
@@ -46,7 +47,7 @@ class PoseBatch:
 
 
 class PcavsRecipe:
-    """How PC-AVS is trained. Landmarks, faces and pose map are stages of ours.
+    """How PC-AVS is trained. Landmarks, voice, faces and pose map are stages of ours.
 
     The published trunk is a face alignment network. With random weights it answers every frame alike, and voice and
     mouth find nothing to agree on.
@@ -62,6 +63,9 @@ class PcavsRecipe:
         self.trained: nn.Module = objective
         self._watched = Watched(clips, "vox", config.frame_px, "lws_mel80")
         trunk, hearing = net.motion.model.trunk, (net.audio, net.motion, objective.lips_head)
+        voice = Turn(
+            "voice", (net.audio, objective.lips_head), at_any_step(objective.voice), Adam(_RATE / 2), late_fall
+        )
         who = (net.identity, objective.person_head)
         drawing = (net.identity, net.audio, net.motion, net.generator, objective.person_head)
         generator = Adam(_RATE / 2, (0.0, 0.9), amsgrad=True)
@@ -81,12 +85,13 @@ class PcavsRecipe:
         )
         self.stages = (
             Stage("identity", 0.03, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
-            Stage("alignment", 0.13, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
-            Stage("mouth_space", 0.12, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
-            Stage("faces", 0.45, (faces,)),
+            Stage("alignment", 0.12, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
+            Stage("voice", 0.16, (voice,)),
+            Stage("mouth_space", 0.10, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
+            Stage("faces", 0.40, (faces,)),
             Stage(
                 "generator",
-                0.24,
+                0.16,
                 (
                     Turn("generator", drawing, at_any_step(objective.generator), generator),
                     Turn(
@@ -103,7 +108,10 @@ class PcavsRecipe:
 
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
         """See `Recipe.batch`. Faces are frames from anywhere in a clip; the other clips' follow each other."""
-        seen, rows = self._watched, draw_rows(len(self._watched.clips), count, random)
+        seen = self._watched
+        if stage == "voice":
+            return voices(seen, count, random)
+        rows = draw_rows(len(seen.clips), count, random)
         if stage == "pose_map":
             return poses(seen, rows, random)
         if stage == "alignment":

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from models.blocks.fan import landmark_maps
-from models.blocks.lip_motion import LIPS
+from models.blocks.lip_motion import LIPS, Voice
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.networks import PcavsNetworks
 from models.pcavs.objective import AlignmentBatch, Batch, LossWeights, PcavsObjective
@@ -69,6 +69,12 @@ def test_the_mouth_stage_moves_audio_and_the_heads_of_the_mouth_and_not_the_trun
     assert moved(objective, losses) == {"audio", "motion.model", "motion.to_mouth", "lips_head"}
     assert not any(p.grad is not None for p in objective.networks.motion.model.trunk.parameters())
     assert set(losses) == {"lips_heard", "lips_seen", "cross_modal", "video_to_voice", "voice_to_video"}
+
+
+def test_the_voice_is_told_lips_and_nothing_else_moves(objective, batch):
+    losses = objective.voice(Voice(batch.mel, batch.lips))
+    assert moved(objective, losses) == {"audio", "lips_head"}
+    assert losses["lips_heard"].item() == pytest.approx(objective.mouth_space(batch)["lips_heard"].item(), rel=1e-4)
 
 
 def test_lips_are_told_from_the_voice_and_from_the_picture_by_one_map(objective, batch):

@@ -1,8 +1,11 @@
 """PC-AVS as a system: what is cached and split draws the same as the published inference in one go."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from models.blocks.pose import follow_clip
 from models.blocks.vox_crop import template, three_points
@@ -48,6 +51,18 @@ def controls(batch, gain=1.0, **angles):
 
 def features(windows):
     return AudioFeatures(windows, torch.full((len(windows),), 120.0))
+
+
+@pytest.mark.parametrize(("start_px", "level"), [(2, 3), (4, 2), (8, 1), (16, 0)])
+@torch.no_grad()
+def test_the_start_is_made_of_the_coarsest_map_that_is_not_smaller(faces, start_px, level):
+    torch.manual_seed(0)
+    generator = replace(TINY.generator, start_px=start_px, widths=TINY.generator.widths[: level + 3])
+    encoder = PcavsNetworks(replace(TINY, generator=generator)).identity.eval()
+    vector, start = encoder(faces)
+    maps = encoder.model(faces)
+    torch.testing.assert_close(vector, maps[3].mean((2, 3)))
+    torch.testing.assert_close(start, F.adaptive_avg_pool2d(encoder.conv1x1(maps[level]), start_px))
 
 
 @torch.no_grad()
