@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.modulated import SLOPE
 from models.fctfg.config import FctfgConfig
 
 FUSED_FRAMES: Final = 3
@@ -29,7 +31,9 @@ class CanonicalEncoder(nn.Module):
 
 
 class MotionEncoder(nn.Module):
-    """Latents of a driver and the voice to the motion from the canonical face: three layers.
+    """Latents of a driver and the voice to the motion from the canonical face: three layers, leaky in between.
+
+    Behind plain ReLUs, 114 of 128 units of the second layer had died after 12,500 steps of training.
 
     The first layer reads both side by side. It is kept as its two halves, since a recorded driver's half need be
     computed once only: `listen(voice) + watch(driver)` is that layer.
@@ -54,7 +58,8 @@ class MotionEncoder(nn.Module):
 
     def move(self, first: Tensor) -> Tensor:
         """The sum of both halves to the motion z_{c->d}, [B, latents, code]."""
-        return _mix(self.last, _mix(self.second, first.relu()).relu())
+        second = _mix(self.second, F.leaky_relu(first, SLOPE))
+        return _mix(self.last, F.leaky_relu(second, SLOPE))
 
     def forward(self, driver: Tensor, voice: Tensor) -> Tensor:
         """Driver's latents [B, latents, code] and voice [B, voice] to the motion z_{c->d}, [B, latents, code]."""

@@ -84,6 +84,19 @@ def test_lips_are_told_from_the_voice_and_from_the_picture_by_one_map(objective,
     assert moved(objective, {"seen": losses["lips_seen"]}) == {"motion.model", "motion.to_mouth", "lips_head"}
 
 
+@torch.no_grad()
+def test_what_all_features_share_is_no_part_of_synchrony(batch):
+    torch.manual_seed(2)
+    objective = PcavsObjective(PcavsNetworks(TINY), persons=3, clip_frames=2).eval()
+    before = objective.mouth_space(batch)
+    objective.networks.audio.fc.bias += torch.rand(TINY.motion.features)
+    objective.networks.motion.to_mouth[2].bias -= 1.0
+    after = objective.mouth_space(batch)
+    for name in ("cross_modal", "video_to_voice", "voice_to_video"):
+        torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-4)
+    assert before["cross_modal"] > 1e-3
+
+
 def test_faces_move_all_that_draws_and_no_critic(objective, batch):
     drawing = {*PARTS, "motion.headpose_embed", "generator"}
     losses = objective.faces(batch)
