@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.rig import BLENDSHAPES
 
 LIPS: Final = [number for number, name in enumerate(BLENDSHAPES) if name.startswith(("jaw", "mouth"))]
 """The blendshapes that lips are told by."""
+_RIDGE: Final = 0.1
+"""Against the map's size: shapes that it hardly tells are not forced."""
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,25 @@ def lip_motion(told: Tensor, wanted: Tensor) -> Tensor:
     """
     told, wanted = (lips - lips.mean(1, keepdim=True) for lips in (told, wanted))
     return F.mse_loss(told, wanted) / wanted.square().mean()
+
+
+@torch.no_grad()
+def correction(codes: Tensor, head: nn.Linear, lips: Tensor) -> Tensor:
+    """What codes of a voice lack to tell by `head` how the lips of their clip really moved: the least that does.
+
+    A voice leaves much open. A generator that learns by L1 draws what is open as lips that hardly move, unless it is
+    told while it learns.
+
+    Args:
+        codes: [B, T, D].
+        head: The linear map from codes to lips.
+        lips: What the rig says, [B, T, shapes].
+
+    Returns:
+        To be added to `codes`, [B, T, D], float32.
+    """
+    weight, told = head.weight.float(), head(codes).float()
+    wrong = (lips - lips.mean(1, keepdim=True)) - (told - told.mean(1, keepdim=True))
+    gram = weight @ weight.t()
+    ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)
+    return torch.linalg.solve(gram + ridge, wrong.flatten(0, 1).t()).t().view_as(wrong) @ weight

@@ -32,13 +32,17 @@ class FctfgNetworks(nn.Module):
         maps = self.visual.trunk(photo)
         return self.canonical(self.visual.latents(maps)), self.carrier(photo, maps)
 
-    def encode(self, source: Tensor, driver: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def hear(self, mel: Tensor) -> Tensor:
+        """Codes of a voice, [B, T, audio_widths[4]], from its `wav2lip_mel80` windows [B, T, 1, 80, 16]."""
+        return self.audio(mel.flatten(0, 1)).unflatten(0, mel.shape[:2])
+
+    def encode(self, source: Tensor, driver: Tensor, voice: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """The two codes whose sum is drawn, and what is carried over.
 
         Args:
             source: Photos, [B, 3, S, S], RGB, -1 to 1.
             driver: Clips that show pose and eyes; their mouths are covered, [B, T, 3, S, S].
-            mel: `wav2lip_mel80` windows of the voice, [B, T, 1, 80, 16].
+            voice: Answer of `hear`, [B, T, audio_widths[4]].
 
         Returns:
             z_{s->c} [B, latents, code], z_{c->d} [B, T, latents, code], and the source's features as of `look`.
@@ -46,7 +50,7 @@ class FctfgNetworks(nn.Module):
         clip = driver.shape[:2]
         canonical, carried = self.look(source)
         watched = self.visual(cover_mouths(driver).flatten(0, 1))
-        motion = self.motion(watched, self.audio(mel.flatten(0, 1)))
+        motion = self.motion(watched, voice.flatten(0, 1))
         return canonical, motion.unflatten(0, clip), carried
 
     def pose_codes(self, driver: Tensor) -> Tensor:
@@ -60,6 +64,6 @@ class FctfgNetworks(nn.Module):
         return self.generator(latents.flatten(0, 1), noise=noise, carried=sources).unflatten(0, clip)
 
     def forward(self, source: Tensor, driver: Tensor, mel: Tensor, noise: NoisePolicy = "random") -> Tensor:
-        """Draw whole clips in one go, nothing cached; arguments as for `encode`, answer as of `draw`."""
-        canonical, motion, carried = self.encode(source, driver, mel)
+        """Draw whole clips in one go, nothing cached; arguments as for `encode` and `hear`, answer as of `draw`."""
+        canonical, motion, carried = self.encode(source, driver, self.hear(mel))
         return self.draw(self.fusion(canonical[:, None] + motion), carried, noise)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks.face_likeness import FaceLikeness
-from models.blocks.lip_motion import LIPS, Voice, lip_motion
+from models.blocks.lip_motion import LIPS, Voice, correction, lip_motion
 from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.blocks.syncnet import FRAMES, SyncNet
 from models.fctfg.critic import ResidualCritic
@@ -84,13 +84,12 @@ class FctfgObjective(nn.Module):
         self.likeness = FaceLikeness(judge)
         self.lips_head = nn.Linear(networks.config.audio_widths[4], len(LIPS))
 
-    def voice(self, batch: Voice | Batch) -> dict[str, Tensor]:
+    def voice(self, batch: Voice) -> dict[str, Tensor]:
         """Ours: one linear map has to tell from the voice how lips move. Moves the audio encoder and that map.
 
         From the pictures alone the voice is found late, or never.
         """
-        told = self.lips_head(self.networks.audio(batch.mel.flatten(0, 1))).unflatten(0, batch.mel.shape[:2])
-        return {"lips": self.weights.lips * lip_motion(told, batch.lips)}
+        return self._lips(self.networks.hear(batch.mel), batch.lips)
 
     def inversion(self, batch: Batch) -> dict[str, Tensor]:
         """The frames from their own latents. Moves visual encoder and generator."""
@@ -100,16 +99,24 @@ class FctfgObjective(nn.Module):
         return self._likeness(drawn, real) | {"adversarial": self._adversarial(drawn)}
 
     def faces(self, batch: Batch) -> dict[str, Tensor]:
-        """Many persons, without the discriminator: ours. Moves what `generator` moves, but not the fusion over time."""
+        """Many persons, without the discriminator: ours. Moves what `generator` moves, but not the fusion over time.
+
+        Drawn is what the voice would say if it told all of how the lips move.
+        """
         net = self.networks
-        canonical, motion, carried = net.encode(batch.source, batch.frames, batch.mel)
+        voice = net.hear(batch.mel)
+        told = voice + correction(voice, self.lips_head, batch.lips)
+        canonical, motion, carried = net.encode(batch.source, batch.frames, told)
         drawn = net.draw(canonical[:, None] + motion, carried)
-        return self.likeness(drawn, batch.frames) | self.voice(batch) | self._orthogonality(canonical, motion)
+        return (
+            self.likeness(drawn, batch.frames) | self._lips(voice, batch.lips) | self._orthogonality(canonical, motion)
+        )
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
         """Last stage, the generator's turn: weighted losses. Moves all networks but the pose map."""
         w, net, real = self.weights, self.networks, batch.frames.flatten(0, 1)
-        canonical, motion, carried = net.encode(batch.source, batch.frames, batch.mel)
+        voice = net.hear(batch.mel)
+        canonical, motion, carried = net.encode(batch.source, batch.frames, voice)
         clip = net.draw(net.fusion(canonical[:, None] + motion), carried)
         drawn = clip.flatten(0, 1)
         self._judged = drawn.detach()
@@ -118,7 +125,7 @@ class FctfgObjective(nn.Module):
         likeness = self._likeness(drawn, real) | {"mouth": w.mouth * self.likeness.mouth(drawn, real)}
         return (
             likeness
-            | self.voice(batch)
+            | self._lips(voice, batch.lips)
             | self._orthogonality(canonical, motion)
             | {
                 "adversarial": self._adversarial(drawn),
@@ -139,6 +146,9 @@ class FctfgObjective(nn.Module):
         if step % R1_EVERY == 0:
             losses["r1"] = self.weights.r1 * R1_EVERY * r1(scores, real)
         return losses
+
+    def _lips(self, voice: Tensor, lips: Tensor) -> dict[str, Tensor]:
+        return {"lips": self.weights.lips * lip_motion(self.lips_head(voice), lips)}
 
     def _likeness(self, drawn: Tensor, real: Tensor) -> dict[str, Tensor]:
         return {

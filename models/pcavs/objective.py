@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks.face_likeness import FaceLikeness
-from models.blocks.lip_motion import LIPS, Voice, lip_motion
+from models.blocks.lip_motion import LIPS, Voice, correction, lip_motion
 from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
@@ -136,24 +136,25 @@ class PcavsObjective(nn.Module):
             maps = motion.model.trunk(batch.augmented.flatten(0, 1))
         seen = motion.to_mouth(motion.model.head(maps))
         heard = self.networks.audio(batch.mel.flatten(0, 1))
-        return self._lips(batch, seen, heard) | self._sync(batch, seen, heard)
+        return self._lips(batch, seen, heard) | self._sync(batch, seen, heard, whole=False)
 
     def faces(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 5, ours: many persons, without the discriminator. Moves what `generator` moves.
 
-        The first half of the clips take the mouth from the video, the others from the voice.
+        The first half of the clips take the mouth from the video, the others from the voice, as it would be if it told
+        all of how the lips move.
         """
         net, (clips, times) = self.networks, batch.frames.shape[:2]
         vector, start = net.identity(batch.photos)
         seen, pose = net.motion(batch.augmented.flatten(0, 1))
         heard = net.audio(batch.mel.flatten(0, 1))
+        told = heard + correction(heard.unflatten(0, (clips, times)), self.lips_head, batch.lips).flatten(0, 1)
         half = clips // 2 * times
-        style = net.style(vector.repeat_interleave(times, 0), torch.cat([seen[:half], heard[half:]]), pose)
+        style = net.style(vector.repeat_interleave(times, 0), torch.cat([seen[:half], told[half:]]), pose)
         drawn = net.draw(style, start.repeat_interleave(times, 0)).unflatten(0, (clips, times))
         return {
             "identity": self.weights.identity * F.cross_entropy(self.person_head(vector), batch.persons),
             **self.likeness(drawn, batch.frames),
-            **self._sync(batch, seen, heard),
             **self._lips(batch, seen, heard),
         }
 
@@ -168,6 +169,7 @@ class PcavsObjective(nn.Module):
         losses = {
             "identity": w.identity * F.cross_entropy(self.person_head(vector), batch.persons),
             **self._sync(batch, seen, heard),
+            **self._lips(batch, seen, heard),
         }
         judged_real = self.critic_net(real)
         for name, fake in drawn.items():
@@ -211,14 +213,13 @@ class PcavsObjective(nn.Module):
         told = {name: self.lips_head(one).unflatten(0, clips) for name, one in features.items()}
         return {name: self.weights.lips * lip_motion(one, batch.lips) for name, one in told.items()}
 
-    def _sync(self, batch: Batch, seen: Tensor, heard: Tensor) -> dict[str, Tensor]:
-        """`losses.sync` of how features differ from the batch's mean, which is ours.
+    def _sync(self, batch: Batch, seen: Tensor, heard: Tensor, *, whole: bool = True) -> dict[str, Tensor]:
+        """`losses.sync` of mouth features, as they are (`whole`) or less their clip's mean, which is ours.
 
-        Both kinds of features are mostly a constant. In a batch of a few clips it drowned what tells clips apart, and
-        the contrastive losses stayed at chance.
+        Both kinds of features are mostly a constant: whole, they left the contrastive losses at chance.
         """
-        per_clip = batch.frames.shape[:2]
-        terms = sync(*((one - one.mean(0)).unflatten(0, per_clip) for one in (seen, heard)))
+        clips = [one.unflatten(0, batch.frames.shape[:2]) for one in (seen, heard)]
+        terms = sync(*(clips if whole else (clip - clip.mean(1, keepdim=True) for clip in clips)))
         return {
             name: value * (self.weights.cross_modal if name == "cross_modal" else self.weights.contrastive)
             for name, value in terms.items()

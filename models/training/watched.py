@@ -10,6 +10,7 @@ from models.training.clips import ClipSet
 from models.training.crops import Crop, faces, mesh_points, mouth_centres, windows
 
 MEMORY_BYTES: Final = 4 << 30
+_LATER: Final = (2, 7)
 
 
 class Watched:
@@ -74,6 +75,12 @@ class Watched:
     def frame(self, row: int, random: torch.Generator) -> int:
         """Any frame of a clip."""
         return whole(0, self.clips.clips[row].frames, random)
+
+    def two_frames(self, row: int, random: torch.Generator) -> list[int]:
+        """Any frame of a clip and one a few later, when lips have moved and the head hardly has."""
+        later = whole(*_LATER, random)
+        first = whole(0, self.clips.clips[row].frames - later, random)
+        return [first, first + later]
 
 
 def whole(low: int, end: int, random: torch.Generator) -> int:

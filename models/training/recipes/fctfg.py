@@ -26,7 +26,6 @@ _FACE_VECTOR: Final = 128
 _SHARPNESS: Final = 16.0  # of the softmax over persons: vectors have length one
 _MORE: Final = 3
 """Clips in a batch of faces, for one of other stages."""
-_FACES_FRAMES: Final = 2
 _STYLEGAN: Final = Adam(2e-3, (0.0, 0.99))
 _FACES_ADAM: Final = Adam(1e-3)
 """Ours: without a discriminator, momentum helps."""
@@ -89,7 +88,7 @@ class FctfgRecipe:
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
         """See `Recipe.batch`. In stage "judges" with the sound of another moment and the persons.
 
-        Faces, and what is inverted, are frames from anywhere in many clips; other frames follow each other.
+        Faces, and what is inverted, are two frames a few apart of many clips; other frames follow each other.
         """
         seen = self._watched
         if stage == "voice":
@@ -115,7 +114,7 @@ class FctfgRecipe:
     def _times(self, row: int, many: bool, random: torch.Generator) -> list[int]:
         seen = self._watched
         if many:
-            return [seen.frame(row, random) for _ in range(_FACES_FRAMES)]
+            return seen.two_frames(row, random)
         first = seen.start(row, FRAMES, random)
         return [*range(first, first + FRAMES)]
 

@@ -107,7 +107,7 @@ class PcavsRecipe:
         )
 
     def batch(self, stage: str, count: int, random: torch.Generator) -> Any:
-        """See `Recipe.batch`. Faces are frames from anywhere in a clip; the other clips' follow each other."""
+        """See `Recipe.batch`. Faces are two frames a few apart; the other clips' follow each other."""
         seen = self._watched
         if stage == "voice":
             return voices(seen, count, random)
@@ -124,7 +124,7 @@ class PcavsRecipe:
             first = seen.start(row, length, random)
             times = range(first, first + length)
             if stage == "faces":
-                times = [seen.frame(row, random) for _ in times]
+                times = seen.two_frames(row, random)
             clip = seen.faces(row, times)
             photos.append(seen.faces(row, [seen.frame(row, random)])[0])
             frames.append(clip)
