@@ -122,7 +122,10 @@ class FctfgObjective(nn.Module):
         self._judged = drawn.detach()
         source = batch.source.repeat_interleave(FRAMES, 0)
         agreement = self.scorer(mouths(clip), batch.mel[:, FRAMES // 2])
-        likeness = self._likeness(drawn, real) | {"mouth": w.mouth * self.likeness.mouth(drawn, real)}
+        likeness = self._likeness(drawn, real) | {
+            "mouth": w.mouth * self.likeness.mouth(drawn, real),
+            "motion": self.likeness.motion(clip, batch.frames),
+        }
         return (
             likeness
             | self._lips(voice, batch.lips)

@@ -178,6 +178,7 @@ class PcavsObjective(nn.Module):
             losses[f"feature_matching_{name}"] = w.feature_matching * feature_matching(judged_real, judged)
             losses[f"perceptual_{name}"] = w.perceptual * self.perceptual(fake, real)
             losses[f"mouth_{name}"] = w.mouth * self.likeness.mouth(fake, real)
+            losses[f"motion_{name}"] = self.likeness.motion(fake.view_as(batch.frames), batch.frames)
         if w.pose_confusion:
             scores = F.linear(
                 self._pose_clip(batch, pose), self.pose_head.weight.detach(), self.pose_head.bias.detach()

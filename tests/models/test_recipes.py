@@ -181,6 +181,15 @@ def test_tavce_learns_from_as_much_of_the_future_as_some_look_ahead_tells(clips)
     assert {0, 13} <= set(known.tolist())
 
 
+@pytest.mark.parametrize("system", ["pcavs", "fctfg"])
+def test_faces_are_two_frames_a_few_apart(clips, system):
+    recipe, _ = make(system, clips, None)
+    random, watched = torch.Generator().manual_seed(0), recipe._watched
+    apart = [second - first for first, second in (watched.two_frames(0, random) for _ in range(60))]
+    assert {*apart} == {2, 3, 4, 5, 6}
+    assert recipe.batch("faces", 1, random).frames.shape[:2] == (3, 2)
+
+
 def test_a_small_davs_knows_the_words_of_its_clips(data):
     recipe, _ = make_recipe("davs", "small", data, Judges())
     assert recipe.config.words == 2

@@ -35,4 +35,6 @@ def test_mouths_that_stand_still_cost_their_motion_alone_wherever_else_faces_mov
     moving[:, 1, :, 32:52, 22:42] = -0.2
     still[..., 32:52, 22:42] = 0.0
     still[:, 0, :, :20] = -still[:, 0, :, :20]
-    assert likeness(still, moving)["motion"].item() == pytest.approx(50 * 0.2, rel=1e-4)
+    assert likeness(still, moving)["motion"].item() == pytest.approx(2.0, rel=1e-4)
+    half = (still + moving) / 2
+    assert likeness(half, moving)["motion"].item() == pytest.approx(2.0 / 4, rel=1e-4)
