@@ -169,7 +169,6 @@ class PcavsObjective(nn.Module):
         losses = {
             "identity": w.identity * F.cross_entropy(self.person_head(vector), batch.persons),
             **self._sync(batch, seen, heard),
-            **self._lips(batch, seen, heard),
         }
         judged_real = self.critic_net(real)
         for name, fake in drawn.items():
@@ -178,7 +177,6 @@ class PcavsObjective(nn.Module):
             losses[f"feature_matching_{name}"] = w.feature_matching * feature_matching(judged_real, judged)
             losses[f"perceptual_{name}"] = w.perceptual * self.perceptual(fake, real)
             losses[f"mouth_{name}"] = w.mouth * self.likeness.mouth(fake, real)
-            losses[f"motion_{name}"] = self.likeness.motion(fake.view_as(batch.frames), batch.frames)
         if w.pose_confusion:
             scores = F.linear(
                 self._pose_clip(batch, pose), self.pose_head.weight.detach(), self.pose_head.bias.detach()
