@@ -9,6 +9,7 @@ from typing import Final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.lip_motion import less_mean
 from models.blocks.perceptual import PerceptualLoss
 from models.blocks.vox_crop import enlarged_mouths
 
@@ -59,5 +60,4 @@ def _mouths(faces: Tensor) -> Tensor:
 
 
 def _moved(clips: Tensor) -> Tensor:
-    mouths = _mouths(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
-    return mouths - mouths.mean(1, keepdim=True)
+    return less_mean(_mouths(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]))

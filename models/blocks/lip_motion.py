@@ -28,13 +28,18 @@ class Voice:
     lips: Tensor
 
 
+def less_mean(clips: Tensor) -> Tensor:
+    """What changes in clips [B, T, ...]: each less its own mean over time."""
+    return clips - clips.mean(1, keepdim=True)
+
+
 def lip_motion(told: Tensor, wanted: Tensor) -> Tensor:
     """Squared error of how lips differ from their clip's mean, against that of lips that stand still.
 
     Args:
         told, wanted: [B, T, shapes].
     """
-    told, wanted = (lips - lips.mean(1, keepdim=True) for lips in (told, wanted))
+    told, wanted = less_mean(told), less_mean(wanted)
     return F.mse_loss(told, wanted) / wanted.square().mean()
 
 
@@ -53,8 +58,7 @@ def correction(codes: Tensor, head: nn.Linear, lips: Tensor) -> Tensor:
     Returns:
         To be added to `codes`, [B, T, D], float32.
     """
-    weight, told = head.weight.float(), head(codes).float()
-    wrong = (lips - lips.mean(1, keepdim=True)) - (told - told.mean(1, keepdim=True))
+    weight, wrong = head.weight.float(), less_mean(lips - head(codes).float())
     gram = weight @ weight.t()
     ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)
     return torch.linalg.solve(gram + ridge, wrong.flatten(0, 1).t()).t().view_as(wrong) @ weight
