@@ -211,8 +211,8 @@ class ToRGB(nn.Module):
 class ToFlow(nn.Module):
     """Modulated 1 x 1 convolution to a flow and a mask, on top of the coarser ones: what is carried from a source.
 
-    LIA's, but for three things. The flow begins as the identity and has a shorter reach, and pictures are drawn from
-    what `forward` returns, not from the carried features alone: no source shows what a shut mouth hides.
+    LIA's, but that the flow begins as the identity, has a shorter reach and stays within the picture, and that pictures
+    are drawn from what `forward` returns, not from the carried features alone: no source shows what a shut mouth hides.
     """
 
     def __init__(self, inputs: int, style_dim: int) -> None:
@@ -241,6 +241,26 @@ class ToFlow(nn.Module):
         grid = identity_grid(tuple(x.shape[2:]), flow) + _REACH * flow.tanh().permute(0, 2, 3, 1)
         moved = warp(carried.float(), grid.clamp(-1.0, 1.0), align_corners=True)
         return torch.lerp(x, moved.to(x.dtype), shown.sigmoid().to(x.dtype)), out
+
+
+class Carrier(nn.Module):
+    """What a generator may carry over from a source, as wide as its layers: nothing where its config says so.
+
+    Args:
+        channels: Of the source itself and of an encoder's maps of it, each half the size of the one before.
+        config: The generator's.
+    """
+
+    def __init__(self, channels: Sequence[int], config: "GeneratorConfig") -> None:
+        super().__init__()
+        widths = config.widths[:0:-1] if config.carries else ()
+        if len(widths) > len(channels):
+            raise ValueError(f"got {len(widths)} doublings to carry features to, want at most {len(channels)}")
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(channels, widths, strict=False))
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Pictures [B, channels[0], S, S] and the maps of them to what `synthesize` carries, coarse to fine."""
+        return [conv(x) for conv, x in zip(self.convs, maps, strict=False)][::-1]
 
 
 class ConstantInput(nn.Module):

@@ -35,10 +35,6 @@ class FctfgConfig:
         got, want = len(self.critic_widths), len(self.generator.widths)
         if got != want:
             raise ValueError(f"got {got} widths of the discriminator, want one for each of the generator's {want}")
-        if self.generator.carries and want > len(self.encoder_widths) + 2:
-            raise ValueError(
-                f"got {want - 1} doublings to carry features to, want at most one for the photo and each map"
-            )
 
     @property
     def latents(self) -> int:

@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from models.blocks.modulated import ModulatedGenerator, NoisePolicy
+from models.blocks.modulated import Carrier, ModulatedGenerator, NoisePolicy
 from models.blocks.pose import PoseMap
 from models.blocks.wav2lip_audio import Wav2LipAudio
 from models.fctfg.config import FctfgConfig
 from models.fctfg.latents import CanonicalEncoder, MotionEncoder, TemporalFusion
-from models.fctfg.visual import Carrier, VisualEncoder, cover_mouths
+from models.fctfg.visual import VisualEncoder, cover_mouths
 
 
 class FctfgNetworks(nn.Module):
@@ -19,7 +19,8 @@ class FctfgNetworks(nn.Module):
     def __init__(self, config: FctfgConfig) -> None:
         super().__init__()
         self.config = config
-        self.visual, self.carrier = VisualEncoder(config), Carrier(config)
+        self.visual = VisualEncoder(config)
+        self.carrier = Carrier((3, *config.encoder_widths), config.generator)
         self.audio = Wav2LipAudio(config.audio_widths)
         self.canonical = CanonicalEncoder(config)
         self.motion = MotionEncoder(config)
@@ -30,7 +31,7 @@ class FctfgNetworks(nn.Module):
     def look(self, photo: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Photos [B, 3, S, S], RGB, -1 to 1, to z_{s->c} [B, latents, code] and what is carried over from them."""
         maps = self.visual.trunk(photo)
-        return self.canonical(self.visual.latents(maps)), self.carrier(photo, maps)
+        return self.canonical(self.visual.latents(maps)), self.carrier([photo, *maps])
 
     def hear(self, mel: Tensor) -> Tensor:
         """Codes of a voice, [B, T, audio_widths[4]], from its `wav2lip_mel80` windows [B, T, 1, 80, 16]."""

@@ -138,20 +138,6 @@ class VisualEncoder(nn.Module):
         return torch.stack([head(x) for head, x in zip(self.heads, maps, strict=True)], 1)
 
 
-class Carrier(nn.Module):
-    """What the generator may carry over from a photo: the photo and the trunk's maps of it, as wide as its layers."""
-
-    def __init__(self, config: FctfgConfig) -> None:
-        super().__init__()
-        sources = (3, *config.encoder_widths)
-        widths = config.generator.widths[:0:-1] if config.generator.carries else ()
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(sources, widths, strict=False))
-
-    def forward(self, photo: Tensor, maps: list[Tensor]) -> list[Tensor]:
-        """Photos [B, 3, S, S], -1 to 1, and the trunk's maps of them to what `synthesize` carries, coarse to fine."""
-        return [conv(x) for conv, x in zip(self.convs, [photo, *maps], strict=False)][::-1]
-
-
 def _raise(coarse: Tensor, lateral: Tensor) -> Tensor:
     size = (lateral.shape[2], lateral.shape[3])
     return F.interpolate(coarse, size=size, mode="bilinear", align_corners=True) + lateral

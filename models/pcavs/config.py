@@ -18,7 +18,8 @@ class PcavsConfig:
         identity_groups: Groups of its grouped convolutions.
         motion: The encoder of mouth and pose; its `features` are also what the audio encoder gives.
         pose: Length of the pose code. The mouth code has `motion.features - pose`.
-        generator: The generator; `style_dim` is identity + mouth + pose.
+        generator: The generator; `style_dim` is identity + mouth + pose. With `carries` it takes over features of the
+            photo, which is ours.
         critic_width: Channels after the first layer of a discriminator.
         pose_hidden: Hidden width of the map from head angles to the pose code (ours).
     """
@@ -76,7 +77,7 @@ SMALL: Final = PcavsConfig(
     identity_groups=12,
     motion=FanConfig(image_px=128, features=128, width=64, align_corners=False),
     pose=12,
-    generator=GeneratorConfig(896, 16, (160, 96, 64, 32), constant_start=False, tanh=True),
+    generator=GeneratorConfig(896, 16, (160, 96, 64, 32), constant_start=False, tanh=True, carries=True),
     critic_width=32,
     pose_hidden=64,
 )

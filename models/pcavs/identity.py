@@ -1,4 +1,4 @@
-"""PC-AVS's identity encoder: ResNeXt-50, a vector and a map of who is on the photo.
+"""PC-AVS's identity encoder: ResNeXt-50, a vector and maps of who is on the photo.
 
 Source: Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017, table 1 (32 x 4d);
 systems.md, 2.3 (`ResNeXtEncoder`). Attribute names are torchvision's, as in the published checkpoint (`model.`).
@@ -9,6 +9,7 @@ from typing import Final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.modulated import Carrier
 from models.pcavs.config import PcavsConfig
 
 _BLOCKS: Final = (3, 4, 6, 3)
@@ -37,20 +38,21 @@ class Bottleneck(nn.Module):
 
 
 class ResNeXt(nn.Module):
-    """The trunk: a picture to maps of a quarter to a thirty-second of its size."""
+    """The trunk: a picture to maps of half to a thirty-second of its size."""
 
     def __init__(self, planes: tuple[int, int, int, int], groups: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, planes[0], 7, 2, 3, bias=False), nn.BatchNorm2d(planes[0])
-        outputs = [_EXPANSION * p for p in planes]
+        self.channels = [planes[0], *(_EXPANSION * p for p in planes)]
         self.layer1 = _stage(planes[0], planes[0], groups, _BLOCKS[0], 1)
-        self.layer2 = _stage(outputs[0], planes[1], groups, _BLOCKS[1], 2)
-        self.layer3 = _stage(outputs[1], planes[2], groups, _BLOCKS[2], 2)
-        self.layer4 = _stage(outputs[2], planes[3], groups, _BLOCKS[3], 2)
+        self.layer2 = _stage(self.channels[1], planes[1], groups, _BLOCKS[1], 2)
+        self.layer3 = _stage(self.channels[2], planes[2], groups, _BLOCKS[2], 2)
+        self.layer4 = _stage(self.channels[3], planes[3], groups, _BLOCKS[3], 2)
 
     def forward(self, picture: Tensor) -> list[Tensor]:
-        """[B, 3, H, W] to the last map of each stage, [B, 4 planes[i], H / 2 ** (i + 2), ...]."""
-        x, maps = F.max_pool2d(F.relu(self.bn1(self.conv1(picture))), 3, 2, 1), list[Tensor]()
+        """[B, 3, H, W] to the first map and the last of each stage, [B, channels[i], H / 2 ** (i + 1), ...]."""
+        maps = [F.relu(self.bn1(self.conv1(picture)))]
+        x = F.max_pool2d(maps[0], 3, 2, 1)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
             maps.append(x)
@@ -58,7 +60,7 @@ class ResNeXt(nn.Module):
 
 
 class IdentityEncoder(nn.Module):
-    """One or several photos of a person to the identity vector and the generator's start map.
+    """One or several photos of a person to the identity vector and what the generator is given of them.
 
     The start map is made of the trunk's coarsest map that is not smaller: as published, the last.
     """
@@ -66,25 +68,28 @@ class IdentityEncoder(nn.Module):
     def __init__(self, config: PcavsConfig) -> None:
         super().__init__()
         self.model = ResNeXt(config.identity_planes, config.identity_groups)
-        self._start_px, sides = config.generator.start_px, [config.frame_px >> (level + 2) for level in range(4)]
+        self._start_px, sides = config.generator.start_px, [config.frame_px >> (level + 1) for level in range(5)]
         self._level = max(level for level, side in enumerate(sides) if side >= self._start_px)
-        self.conv1x1 = nn.Conv2d(_EXPANSION * config.identity_planes[self._level], config.generator.widths[0], 1)
+        self.conv1x1 = nn.Conv2d(self.model.channels[self._level], config.generator.widths[0], 1)
+        self.carrier = Carrier((3, *self.model.channels), config.generator)
 
-    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, photos: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Encode.
 
         Args:
-            photos: RGB, -1 to 1, [B, 3, S, S], or [B, references, 3, S, S] to average over.
+            photos: RGB, -1 to 1, [B, 3, S, S], or [B, references, 3, S, S] to average over. Features are carried from
+                the first alone: averaged, they would show two faces.
 
         Returns:
-            Vector [B, identity] and start map [B, widths[0], start_px, start_px].
+            Vector [B, identity], and start map [B, widths[0], start_px, start_px] and what `synthesize` carries.
         """
         if photos.dim() == 5:
-            vector, start = self(photos.flatten(0, 1))
-            per_person = photos.shape[:2]
-            return vector.unflatten(0, per_person).mean(1), start.unflatten(0, per_person).mean(1)
+            vector, maps = self(photos.flatten(0, 1))
+            vector, start, *carried = (one.unflatten(0, photos.shape[:2]) for one in (vector, *maps))
+            return vector.mean(1), [start.mean(1), *(one[:, 0] for one in carried)]
         maps = self.model(photos)
-        return maps[-1].mean((2, 3)), F.adaptive_avg_pool2d(self.conv1x1(maps[self._level]), self._start_px)
+        start = F.adaptive_avg_pool2d(self.conv1x1(maps[self._level]), self._start_px)
+        return maps[-1].mean((2, 3)), [start, *self.carrier([photos, *maps])]
 
 
 def _stage(inputs: int, planes: int, groups: int, blocks: int, stride: int) -> nn.Sequential:

@@ -38,10 +38,10 @@ class PcavsNetworks(nn.Module):
         """
         return torch.cat([identity, self.motion.mouth_embed(mouth_feature), pose], 1)
 
-    def draw(self, style: Tensor, start: Tensor, noise: NoisePolicy = "random") -> Tensor:
-        """Styles [B, style_dim] and start maps to pictures [B, 3, frame_px, frame_px], RGB, -1 to 1."""
+    def draw(self, style: Tensor, maps: list[Tensor], noise: NoisePolicy = "random") -> Tensor:
+        """Styles [B, style_dim] and maps of `IdentityEncoder` to pictures [B, 3, frame_px, frame_px], RGB, -1 to 1."""
         latents = style[:, None].expand(-1, self.config.generator.latents, -1)
-        return self.generator(latents, start, noise)
+        return self.generator(latents, maps[0], noise, maps[1:])
 
     def forward(self, photos: Tensor, mel: Tensor, pose_frames: Tensor, noise: NoisePolicy = "random") -> Tensor:
         """The published inference in one go, nothing cached.
@@ -55,6 +55,6 @@ class PcavsNetworks(nn.Module):
         Returns:
             Pictures, [B, 3, frame_px, frame_px], RGB, -1 to 1.
         """
-        identity, start = self.identity(photos)
+        identity, maps = self.identity(photos)
         _, pose = self.motion(pose_frames)
-        return self.draw(self.style(identity, AUDIO_GAIN * self.audio(mel), pose), start, noise)
+        return self.draw(self.style(identity, AUDIO_GAIN * self.audio(mel), pose), maps, noise)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks.face_likeness import FaceLikeness
-from models.blocks.lip_motion import LIPS, Voice, correction, lip_motion
+from models.blocks.lip_motion import LIPS, Voice, correction, less_mean, lip_motion
 from models.blocks.perceptual import PerceptualLoss, Vgg19
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
@@ -145,13 +145,13 @@ class PcavsObjective(nn.Module):
         all of how the lips move.
         """
         net, (clips, times) = self.networks, batch.frames.shape[:2]
-        vector, start = net.identity(batch.photos)
+        vector, maps = net.identity(batch.photos)
         seen, pose = net.motion(batch.augmented.flatten(0, 1))
         heard = net.audio(batch.mel.flatten(0, 1))
         told = heard + correction(heard.unflatten(0, (clips, times)), self.lips_head, batch.lips).flatten(0, 1)
         half = clips // 2 * times
         style = net.style(vector.repeat_interleave(times, 0), torch.cat([seen[:half], told[half:]]), pose)
-        drawn = net.draw(style, start.repeat_interleave(times, 0)).unflatten(0, (clips, times))
+        drawn = net.draw(style, [one.repeat_interleave(times, 0) for one in maps]).unflatten(0, (clips, times))
         return {
             "identity": self.weights.identity * F.cross_entropy(self.person_head(vector), batch.persons),
             **self.likeness(drawn, batch.frames),
@@ -197,13 +197,12 @@ class PcavsObjective(nn.Module):
     def _draw(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Pictures [B * T, 3, S, S] by what drives the mouth, and identity, both mouth features and pose."""
         net, clip = self.networks, batch.frames.shape[1]
-        vector, start = net.identity(batch.photos)
+        vector, maps = net.identity(batch.photos)
         seen, pose = net.motion(batch.augmented.flatten(0, 1))
         heard = net.audio(batch.mel.flatten(0, 1))
-        vectors, starts = vector.repeat_interleave(clip, 0), start.repeat_interleave(clip, 0)
+        vectors, *maps = (one.repeat_interleave(clip, 0) for one in (vector, *maps))
         drawn = {
-            name: net.draw(net.style(vectors, mouth, pose), starts)
-            for name, mouth in (("voice", heard), ("video", seen))
+            name: net.draw(net.style(vectors, mouth, pose), maps) for name, mouth in (("voice", heard), ("video", seen))
         }
         return drawn, (vector, seen, heard, pose)
 
@@ -218,7 +217,7 @@ class PcavsObjective(nn.Module):
         Both kinds of features are mostly a constant: whole, they left the contrastive losses at chance.
         """
         clips = [one.unflatten(0, batch.frames.shape[:2]) for one in (seen, heard)]
-        terms = sync(*(clips if whole else (clip - clip.mean(1, keepdim=True) for clip in clips)))
+        terms = sync(*(clips if whole else map(less_mean, clips)))
         return {
             name: value * (self.weights.cross_modal if name == "cross_modal" else self.weights.contrastive)
             for name, value in terms.items()

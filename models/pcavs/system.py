@@ -64,16 +64,17 @@ class Pcavs:
         self._noise: NoisePolicy = noise
         self.frame_px = networks.config.frame_px
         self.identity_version = checksum(_enrolling(networks), IDENTITY_FORMAT)
-        self._rows = IdentityRows(self.name, self.identity_version, ("start", "modulation"))
-        layers = [layer for layer, _ in networks.generator.modulations()]
-        known = networks.config.identity
-        self._motion_weight = torch.cat([layer.weight[:, known:] * layer.scale for layer in layers])
         with torch.no_grad():
+            vector, maps = networks.identity(torch.zeros(1, 3, self.frame_px, self.frame_px))
             self._silence = networks.audio(torch.zeros(1, 1, MEL_BANDS, MEL_FRAMES))
+        self._maps = ("start", *(f"carried_{level}" for level in range(len(maps) - 1)))
+        self._rows = IdentityRows(self.name, self.identity_version, ("modulation", *self._maps))
+        layers = [layer for layer, _ in networks.generator.modulations()]
+        known = vector.shape[1]
+        self._motion_weight = torch.cat([layer.weight[:, known:] * layer.scale for layer in layers])
         hears = MelListener(networks.audio), (torch.zeros(1, MEL_FRAMES, MEL_BANDS),)
-        painter, shape = _Painter(networks.generator), networks.config.generator
-        start = torch.zeros(1, shape.widths[0], shape.start_px, shape.start_px)
-        draws = painter, (start, torch.zeros(1, sum(painter.widths)), *networks.generator.noise_rows(noise, 1))
+        painter = _Painter(networks.generator)
+        draws = painter, (torch.zeros(1, sum(painter.widths)), *maps, *networks.generator.noise_rows(noise, 1))
         self._hear, self._draw = ready(plan, self.name, hears, draws)
 
     def enroll(self, photo: NDArray[np.uint8], framing: Framing = "head") -> IdentityState:
@@ -87,14 +88,15 @@ class Pcavs:
 
         Its pose is that of the crops: a clip of one frame.
         """
-        vector, start = self._networks.identity(faces[None])
+        vector, maps = self._networks.identity(faces[None])
         shares = [
             layer.bias + (layer.weight[:, : vector.shape[1]] * layer.scale) @ vector[0]
             for layer, _ in self._networks.generator.modulations()
         ]
         # the trunk's features are averaged over references, as published, not the codes
         pose = self._networks.motion.pose(self._networks.motion.model(faces).mean(0, keepdim=True))
-        tensors = {"start": start[0], "modulation": torch.cat(shares), "pose": pose}
+        tensors = {name: one[0] for name, one in zip(self._maps, maps, strict=True)}
+        tensors |= {"modulation": torch.cat(shares), "pose": pose}
         return IdentityState(self.name, self.identity_version, tensors)
 
     @torch.no_grad()
@@ -127,20 +129,21 @@ class Pcavs:
         motion = torch.cat([self._networks.motion.mouth_embed(feature), pose], 1)
         scales = known["modulation"] + motion @ self._motion_weight.t()
         noise = self._networks.generator.noise_rows(self._noise, len(identities))
-        (frames,) = self._draw(known["start"], scales, *noise)
+        (frames,) = self._draw(scales, *(known[name] for name in self._maps), *noise)
         return settle(frames, identities)
 
 
 class _Painter(nn.Module):
-    """Start maps, the scales of all layers side by side, and noise to pictures [B, 3, S, S], -1 to 1."""
+    """Scales of all layers side by side, the identity's maps, and noise to pictures [B, 3, S, S], -1 to 1."""
 
     def __init__(self, generator: ModulatedGenerator) -> None:
         super().__init__()
         self.generator = generator
         self.widths = [len(layer.bias) for layer, _ in generator.modulations()]
 
-    def forward(self, start: Tensor, scales: Tensor, *noise: Tensor) -> tuple[Tensor]:
-        return (self.generator.synthesize(start, scales.split(self.widths, 1), noise),)
+    def forward(self, scales: Tensor, start: Tensor, *rest: Tensor) -> tuple[Tensor]:
+        levels, scales_of = len(self.generator.to_flows), scales.split(self.widths, 1)
+        return (self.generator.synthesize(start, scales_of, rest[levels:], rest[:levels]),)
 
 
 def _enrolling(networks: PcavsNetworks) -> list[Tensor]:

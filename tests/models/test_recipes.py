@@ -30,6 +30,7 @@ NARROW = fctfg("per_style")
 DEEPER = replace(NARROW.generator, widths=(8, 6, 4, 4, 4, 4))
 FCTFG = replace(NARROW, generator=DEEPER, critic_widths=(4, 4, 6, 8, 8, 8))
 CARRYING = replace(FCTFG, generator=replace(DEEPER, carries=True))
+CARRYING_PCAVS = replace(PCAVS, generator=replace(PCAVS.generator, carries=True))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def clips(data):
 
 SYSTEMS = {
     "davs": (DavsRecipe, DAVS),
-    "pcavs": (PcavsRecipe, PCAVS),
+    "pcavs": (PcavsRecipe, CARRYING_PCAVS),
     "fctfg": (FctfgRecipe, CARRYING),
     "fctfg-published": (FctfgRecipe, FCTFG),
     "tavce": (TavceRecipe, replace(TAVCE, image_px=128)),

@@ -121,10 +121,11 @@ class PcavsRecipe:
         length = CLIP_FRAMES if stage == "mouth_space" else _DRAWN_FRAMES
         photos, frames, changed, mel, lips = (list[Tensor]() for _ in range(5))
         for row in rows:
-            first = seen.start(row, length, random)
-            times = range(first, first + length)
             if stage == "faces":
                 times = seen.two_frames(row, random)
+            else:
+                first = seen.start(row, length, random)
+                times = range(first, first + length)
             clip = seen.faces(row, times)
             photos.append(seen.faces(row, [seen.frame(row, random)])[0])
             frames.append(clip)
@@ -148,10 +149,10 @@ class PcavsRecipe:
     def sheet(self, networks: nn.Module, batch: Batch) -> Tensor:
         """Photo, truth, and the first frame drawn with the mouth from the voice and from the video."""
         assert isinstance(networks, PcavsNetworks)
-        vector, start = networks.identity(batch.photos)
+        vector, maps = networks.identity(batch.photos)
         seen, pose = networks.motion(batch.frames[:, 0])
         heard = AUDIO_GAIN * networks.audio(batch.mel[:, 0])
-        drawn = [networks.draw(networks.style(vector, mouth, pose), start, "fixed") for mouth in (heard, seen)]
+        drawn = [networks.draw(networks.style(vector, mouth, pose), maps, "fixed") for mouth in (heard, seen)]
         return torch.stack([batch.photos, batch.frames[:, 0], *drawn], 1)
 
 

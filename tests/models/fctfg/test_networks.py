@@ -151,7 +151,7 @@ def test_photo_and_maps_are_carried_coarse_to_fine():
 def test_features_for_more_doublings_than_there_are_maps_are_refused():
     deep = replace(SMALL.generator, widths=(160, 160, 128, 96, 48, 24, 12))
     with pytest.raises(ValueError, match="got 6 doublings to carry features to"):
-        replace(SMALL, generator=deep, critic_widths=(32,) * 7)
+        FctfgNetworks(replace(SMALL, generator=deep, critic_widths=(32,) * 7))
 
 
 @pytest.mark.parametrize("mixing", ["flattened", "per_style"])

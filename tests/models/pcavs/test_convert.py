@@ -101,7 +101,7 @@ def test_loaded_networks_equal_the_published_formulas(checkpoint):
     torch.testing.assert_close(networks.audio(mel), voice, atol=1e-4, rtol=1e-4)
 
     vector, start = published_identity(tensors["V"], photo, TINY.identity_groups, TINY.generator.start_px)
-    torch.testing.assert_close(networks.identity(photo), (vector, start), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(networks.identity(photo), (vector, [start]), atol=1e-4, rtol=1e-4)
 
     mouth, _, pose = published_motion(tensors["E"], frame)
     torch.testing.assert_close(networks.motion(frame), (mouth, pose), atol=1e-4, rtol=1e-4)

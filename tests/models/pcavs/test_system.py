@@ -19,12 +19,12 @@ from models.rig import CONTROLS, INDEX
 from models.system import AudioFeatures, ControlBatch
 from models.visavis.fit import MEDIAPIPE_68
 from tests.models.pcavs.published import LAYOUTS, TINY, random_tensors
+from tests.models.shaken import shaken
 
 
-@pytest.fixture(scope="module")
-def networks():
-    torch.manual_seed(0)
-    networks = PcavsNetworks(TINY)
+@pytest.fixture(scope="module", params=[False, True], ids=["published", "carrying"])
+def networks(request):
+    networks = shaken(PcavsNetworks(replace(TINY, generator=replace(TINY.generator, carries=request.param))))
     modules = (networks.generator, networks.identity, networks.audio, networks.motion)
     for letter, module in zip(("G", "V", "A_sync", "E"), modules, strict=True):
         load_published(module, random_tensors(LAYOUTS[letter](TINY), 5), NAMES[letter])  # untrained codes hardly differ
@@ -53,16 +53,28 @@ def features(windows):
     return AudioFeatures(windows, torch.full((len(windows),), 120.0))
 
 
-@pytest.mark.parametrize(("start_px", "level"), [(2, 3), (4, 2), (8, 1), (16, 0)])
+@pytest.mark.parametrize(("start_px", "level"), [(2, 4), (4, 3), (8, 2), (16, 1), (32, 0)])
 @torch.no_grad()
 def test_the_start_is_made_of_the_coarsest_map_that_is_not_smaller(faces, start_px, level):
     torch.manual_seed(0)
-    generator = replace(TINY.generator, start_px=start_px, widths=TINY.generator.widths[: level + 3])
+    generator = replace(TINY.generator, start_px=start_px, widths=TINY.generator.widths[: level + 2])
     encoder = PcavsNetworks(replace(TINY, generator=generator)).identity.eval()
-    vector, start = encoder(faces)
+    vector, (start,) = encoder(faces)
     maps = encoder.model(faces)
-    torch.testing.assert_close(vector, maps[3].mean((2, 3)))
+    torch.testing.assert_close(vector, maps[4].mean((2, 3)))
     torch.testing.assert_close(start, F.adaptive_avg_pool2d(encoder.conv1x1(maps[level]), start_px))
+
+
+@torch.no_grad()
+def test_photo_and_maps_are_carried_coarse_to_fine(networks, system, faces):
+    _, (_, *carried) = networks.identity(faces)
+    sources, convs = [faces, *networks.identity.model(faces)][4::-1], networks.identity.carrier.convs[::-1]
+    assert len(carried) == (5 if networks.config.generator.carries else 0)
+    for got, source, conv in zip(carried, sources, convs, strict=bool(carried)):
+        torch.testing.assert_close(got, F.conv2d(source, conv.weight, conv.bias))
+    kept = system.bind(faces[:1]).tensors
+    for level, want in enumerate(carried):
+        torch.testing.assert_close(kept[f"carried_{level}"], want[0], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -91,12 +103,13 @@ def test_a_recorded_clip_turns_the_head_of_its_identity_alone(networks, system, 
 
 
 @torch.no_grad()
-def test_several_references_are_averaged_as_features(networks, system, faces):
+def test_several_references_are_averaged_as_features_and_the_first_is_carried(networks, system, faces):
     identity = system.bind(faces)
-    vector, start = networks.identity(faces[None])
+    vectors, (starts, *carried) = networks.identity(faces)
+    vector, maps = vectors.mean(0, keepdim=True), [starts.mean(0, keepdim=True), *(one[:1] for one in carried)]
     pose = networks.motion.pose(networks.motion.model(faces).mean(0, keepdim=True))
     want = networks.draw(
-        networks.style(vector, AUDIO_GAIN * networks.audio(torch.zeros(1, 1, 80, 20)), pose), start, "fixed"
+        networks.style(vector, AUDIO_GAIN * networks.audio(torch.zeros(1, 1, 80, 20)), pose), maps, "fixed"
     )
     got = system.step([identity], features(torch.zeros(1, 20, 80)), controls(1), system.init_state(1))
     torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
@@ -121,8 +134,8 @@ def test_angles_turn_the_head_of_their_row_alone(system, faces):
     state, silent = system.init_state(2), features(torch.zeros(2, 20, 80))
     got = system.step([identity, identity], silent, turned, state)
     alone = system.step([identity], features(torch.zeros(1, 20, 80)), controls(1), system.init_state(1))
-    torch.testing.assert_close(got[:1], alone, atol=1e-5, rtol=1e-5)
-    assert (got[1] - got[0]).abs().max() > 1e-4
+    torch.testing.assert_close(got[:1], alone, atol=1e-4, rtol=1e-4)  # a sampled flow rounds more
+    assert (got[1] - got[0]).abs().max() > 1e-2
 
 
 @torch.no_grad()
