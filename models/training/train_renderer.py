@@ -28,7 +28,7 @@ from models.training.critic import Critic
 from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairBatch, PairSet
 from models.visavis.fit import FRAME_PX
-from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region
+from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region, finer
 from models.visavis.ict import Rig, person
 from models.visavis.rectangles import cut
 from models.visavis.renderer import (
@@ -109,8 +109,9 @@ def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | 
     base = person(geometry.rig, batch.shape)
     detail = photo.shape[-1] // FRAME_PX
     photo = F.pad(photo, [MARGIN_PX * detail] * 4, mode="replicate")  # the pairs have no margin
-    prior = geometry.predict(photo, binding, batch.shape, batch.controls, base)
-    patches: dict[Region, Patch] = {region: geometry.patch(photo, binding, prior, region) for region in PATCH_PX}
+    fine = finer(photo)
+    prior = geometry.predict(fine, binding, batch.shape, batch.controls, base)
+    patches: dict[Region, Patch] = {region: geometry.patch(fine, binding, prior, region) for region in PATCH_PX}
     wanted: dict[Region, Tensor] = {
         region: cut(truth, patch.corner * detail, *patch.fine.shape[2:]) for region, patch in patches.items()
     }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.constant import Constant
 from models.rig import ANGLES
 from models.visavis.fit import FRAME_PX
-from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region
+from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region, finer
 from models.visavis.ground import behind, lay
 from models.visavis.ict import Shape, person
 from models.visavis.matte import MATTE_PX
@@ -26,7 +26,7 @@ class Faces:
     """Identities as the drawing wants them, a row per stream.
 
     Attributes:
-        photo: The frame of the photo with its margin, [B, 3, 320 d, 320 d], -1 to 1.
+        photo: The frame of the photo with its margin, by `finer`, [B, 3, 640 d, 640 d], -1 to 1.
         fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
         coarse: Its coarser ones, [B, 32, 64, 64].
         base: What `person(geometry.rig, shape)` gave, [B, V, 3], cm.
@@ -77,9 +77,10 @@ def hang(
     binding = geometry.bind(shape, own, valid, moving)
     fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
     base = person(geometry.rig, shape)
-    skin = geometry.predict(photo, binding, shape, own, base).coverage
+    fine_photo = finer(photo)
+    skin = geometry.predict(fine_photo, binding, shape, own, base).coverage
     matte = torch.maximum(matte, F.pad(skin, [(MATTE_PX - skin.shape[-1]) // 2] * 4))  # a face is no background
-    return Faces(photo, fine, coarse, base, own, matte, behind(photo, matte), shape, binding)
+    return Faces(fine_photo, fine, coarse, base, own, matte, behind(photo, matte), shape, binding)
 
 
 _PLAIN: Final = ("photo", "fine", "coarse", "base", "own", "matte", "ground")

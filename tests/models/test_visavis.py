@@ -57,6 +57,14 @@ def test_at_rest_the_frame_is_the_photo(eager, nobody, picture):
     assert off.mean() < 0.1
 
 
+def test_what_moves_by_parts_of_a_pixel_stays_sharp(eager):
+    stripes = np.repeat((127 + 80 * np.sin(np.arange(256) * np.pi / 2))[None, :, None], 256, 0).repeat(3, 2)
+    shape = Shape.from_tensors({name: t[0] for name, t in mean_shape().tensors().items()})
+    striped = eager.bind(with_margin(stripes.astype(np.uint8)), shape)
+    still, *moved = (draw(eager, striped, headYaw=yaw)[:, 60:90, 100:156].std() for yaw in (0, 0.25, 0.5, 0.75))
+    assert min(moved) > 0.85 * still
+
+
 def test_positive_yaw_turns_the_nose_to_the_right_of_the_picture(eager, nobody):
     x0, _ = brightest(draw(eager, nobody))
     right, _ = brightest(draw(eager, nobody, headYaw=12))
