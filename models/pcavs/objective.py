@@ -1,11 +1,12 @@
 """What PC-AVS minimises in each of its stages, and which networks each loss may move.
 
 Stages: identity (`identity`), landmarks (`alignment`, ours), lips from the voice (`voice`, ours), the mouth space of
-voice and video (`mouth_space`), many faces (`faces`, ours), then the generator with the pose space (`generator` against
-`critic`). systems.md, 2.5.
+voice and video (`mouth_space`), how heads move (`pose_space`, ours), many faces (`faces`, ours), then the generator
+with the pose space (`generator` against `critic`). systems.md, 2.5.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.losses import confusion, feature_matching, hinge_critic, hinge_generator, sync
 from models.pcavs.networks import PcavsNetworks
 
+_TURNED: Final = 5
 PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
 
@@ -73,6 +75,19 @@ class AlignmentBatch:
     maps: Tensor
 
 
+@dataclass(frozen=True)
+class TurnedBatch:
+    """B clips of T frames, far apart.
+
+    Attributes:
+        frames: As they are, [B, T, 3, S, S].
+        turned: Where heads are: yaw, pitch and roll in degrees, x and y in hundredths of S, [B, T, 5].
+    """
+
+    frames: Tensor
+    turned: Tensor
+
+
 class PcavsObjective(nn.Module):
     """Discriminator, training heads and weights around one `PcavsNetworks`.
 
@@ -100,6 +115,7 @@ class PcavsObjective(nn.Module):
         self.person_head = nn.Linear(config.identity, persons)
         self.pose_head = nn.Linear(config.pose * clip_frames, persons)
         self.lips_head = nn.Linear(config.motion.features, len(LIPS))
+        self.turned_head = nn.Linear(config.pose, _TURNED)
         judge = vgg or Vgg19.stand_in()
         self.perceptual = PerceptualLoss(judge, PERCEPTUAL_WEIGHTS, normalise=False)
         self.likeness = FaceLikeness(judge)
@@ -131,22 +147,33 @@ class PcavsObjective(nn.Module):
         Args:
             batch: At least two clips, so that each has a negative.
         """
-        motion = self.networks.motion
-        with torch.no_grad():
-            maps = motion.model.trunk(batch.augmented.flatten(0, 1))
-        seen = motion.to_mouth(motion.model.head(maps))
+        seen = self._mouth(batch)
         heard = self.networks.audio(batch.mel.flatten(0, 1))
         return self._lips(batch, seen, heard) | self._sync(batch, seen, heard, whole=False)
 
+    def pose_space(self, batch: TurnedBatch) -> dict[str, Tensor]:
+        """Stage 5, ours: a linear map has to tell from the pose code how heads move. Moves both, behind the trunk.
+
+        Where heads turn by a degree or two, a pose code that learns from likeness alone tells one thing at most, and
+        heads stay where the photo has them.
+        """
+        motion = self.networks.motion
+        with torch.no_grad():
+            features = motion.model(batch.frames.flatten(0, 1))
+        told = self.turned_head(motion.pose(features)).unflatten(0, batch.frames.shape[:2])
+        return {"turned": lip_motion(told, batch.turned)}
+
     def faces(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 5, ours: many persons, without the discriminator. Moves what `generator` moves.
+        """Stage 6, ours: many persons, without the discriminator. Moves all that draws, but trunk and pose code.
 
         The first half of the clips take the mouth from the video, the others from the voice, as it would be if it told
-        all of how the lips move.
+        all of how the lips move. The pose is that of frames as they are.
         """
         net, (clips, times) = self.networks, batch.frames.shape[:2]
         vector, maps = net.identity(batch.photos)
-        seen, pose = net.motion(batch.augmented.flatten(0, 1))
+        with torch.no_grad():
+            pose = net.motion(batch.frames.flatten(0, 1))[1]
+        seen = self._mouth(batch)
         heard = net.audio(batch.mel.flatten(0, 1))
         told = heard + correction(heard.unflatten(0, (clips, times)), self.lips_head, batch.lips).flatten(0, 1)
         half = clips // 2 * times
@@ -159,7 +186,7 @@ class PcavsObjective(nn.Module):
         }
 
     def generator(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 6, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
+        """Stage 7, the generator's turn: weighted losses. Moves all five networks but the pose map, and `person_head`.
 
         Each frame is drawn twice: with the mouth from the voice and with the mouth from the video.
         """
@@ -185,7 +212,7 @@ class PcavsObjective(nn.Module):
         return losses
 
     def critic(self, batch: Batch) -> dict[str, Tensor]:
-        """Stage 6, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
+        """Stage 7, the discriminator's turn, on what the generator's drew last. Moves `critic_net` and `pose_head`."""
         assert self._judged is not None, "the generator's turn comes first"
         fake, pose = self._judged
         real = batch.frames.flatten(0, 1).repeat(2, 1, 1, 1)
@@ -193,6 +220,13 @@ class PcavsObjective(nn.Module):
         if self.weights.pose_confusion:
             losses["pose_persons"] = F.cross_entropy(self.pose_head(self._pose_clip(batch, pose)), batch.persons)
         return losses
+
+    def _mouth(self, batch: Batch) -> Tensor:
+        """Mouth features of the frames without identity, [B * T, features]; moves all behind the trunk."""
+        motion = self.networks.motion
+        with torch.no_grad():
+            maps = motion.model.trunk(batch.augmented.flatten(0, 1))
+        return motion.to_mouth(motion.model.head(maps))
 
     def _draw(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Pictures [B * T, 3, S, S] by what drives the mouth, and identity, both mouth features and pose."""

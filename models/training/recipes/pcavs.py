@@ -1,4 +1,4 @@
-"""PC-AVS's training: identity, landmarks, voice, mouth space, faces, generator, pose map: systems.md, 2.5."""
+"""PC-AVS's training: identity, landmarks, voice, mouth, pose, faces, generator, pose map: systems.md, 2.5."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,13 +13,13 @@ from models.blocks.pose import pose_map_loss
 from models.pcavs.augment import Augmentation, augment, reshape
 from models.pcavs.config import PcavsConfig
 from models.pcavs.networks import AUDIO_GAIN, PcavsNetworks
-from models.pcavs.objective import AlignmentBatch, Batch, PcavsObjective
+from models.pcavs.objective import AlignmentBatch, Batch, PcavsObjective, TurnedBatch
 from models.training.clips import ClipSet, draw_rows
 from models.training.recipes.angles import angles_deg
 from models.training.recipes.voices import voices
 from models.training.stages import UNIT_VARIANCE_GAIN, Adam, Judges, Stage, Turn, at_any_step, late_fall
 from models.training.watched import Watched
-from models.visavis.fit import MEDIAPIPE_68
+from models.visavis.fit import MEDIAPIPE_68, MEDIAPIPE_IRISES
 
 CLIP_FRAMES: Final = 12
 """Frames whose features together are one clip's mouth."""
@@ -28,8 +28,11 @@ _DRAWN_FRAMES: Final = 2
 _MORE: Final = 3
 """Clips in a batch of faces, for one of other stages."""
 _ALIGNED_FRAMES: Final = 4
+_TURNED_FRAMES: Final = 4
 _BUMP_PX: Final = 6.0
 _RATE: Final = 1e-3
+_STYLE_GAIN: Final = 150.0
+"""On the rate of what a style does to the generator: twelve numbers of pose stand beside hundreds of a person's."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class PoseBatch:
 
 
 class PcavsRecipe:
-    """How PC-AVS is trained. Landmarks, voice, faces and pose map are stages of ours.
+    """How PC-AVS is trained. Landmarks, voice, pose space, faces and pose map are stages of ours.
 
     The published trunk is a face alignment network. With random weights it answers every frame alike, and voice and
     mouth find nothing to agree on.
@@ -69,26 +72,31 @@ class PcavsRecipe:
         who = (net.identity, objective.person_head)
         drawing = (net.identity, net.audio, net.motion, net.generator, objective.person_head)
         generator = Adam(_RATE / 2, (0.0, 0.9), amsgrad=True)
+        styles = nn.ModuleList(layer for layer, _ in net.generator.modulations())
 
         def pose(batch: PoseBatch, step: int) -> dict[str, Tensor]:
             with torch.no_grad():
                 codes, rest = (net.motion(frames)[1] for frames in (batch.frames, batch.rest))
             return {"pose_map": pose_map_loss(net.pose_map, batch.angles_deg, codes, rest)}
 
+        turning = (net.motion.to_headpose, net.motion.headpose_embed, objective.turned_head)
         faces = Turn(
             "faces",
-            drawing,
+            (*who, net.audio, net.motion.to_mouth, net.motion.mouth_embed, net.generator, objective.lips_head),
             at_any_step(objective.faces),
             Adam(_RATE / 2),
             late_fall,
-            ((net.generator, UNIT_VARIANCE_GAIN),),
+            ((net.generator, UNIT_VARIANCE_GAIN), (styles, _STYLE_GAIN)),
         )
         self.stages = (
             Stage("identity", 0.03, (Turn("identity", who, at_any_step(objective.identity), Adam(_RATE / 2)),)),
             Stage("alignment", 0.12, (Turn("trunk", (trunk,), at_any_step(objective.alignment), Adam(2 * _RATE)),)),
-            Stage("voice", 0.16, (voice,)),
+            Stage("voice", 0.15, (voice,)),
             Stage("mouth_space", 0.10, (Turn("mouth", hearing, at_any_step(objective.mouth_space), Adam(_RATE / 2)),)),
-            Stage("faces", 0.40, (faces,)),
+            Stage(
+                "pose_space", 0.01, (Turn("pose", turning, at_any_step(objective.pose_space), Adam(5 * _RATE)),), True
+            ),
+            Stage("faces", 0.40, (faces,), holds_statistics=True),  # a batch's own hide how heads turn a little
             Stage(
                 "generator",
                 0.16,
@@ -116,6 +124,8 @@ class PcavsRecipe:
             return poses(seen, rows, random)
         if stage == "alignment":
             return self._landmarks(rows, random)
+        if stage == "pose_space":
+            return self._turned(draw_rows(len(seen.clips), _MORE * count, random), random)
         if stage == "faces":
             rows = draw_rows(len(seen.clips), _MORE * count, random)
         length = CLIP_FRAMES if stage == "mouth_space" else _DRAWN_FRAMES
@@ -145,6 +155,15 @@ class PcavsRecipe:
             frames.append(augment(seen.faces(row, some), how))
             maps.append(landmark_maps(marks, places, _BUMP_PX / seen.size_px))
         return AlignmentBatch(torch.cat(frames), torch.cat(maps))
+
+    def _turned(self, rows: list[int], random: torch.Generator) -> TurnedBatch:
+        seen, frames, turned = self._watched, list[Tensor](), list[Tensor]()
+        for row in rows:
+            some = [seen.frame(row, random) for _ in range(_TURNED_FRAMES)]
+            frames.append(seen.faces(row, some))
+            eyes = seen.mesh_points(row, some)[:, list(MEDIAPIPE_IRISES)].mean(1)
+            turned.append(torch.cat([angles_deg(seen.coefficients(row))[some], 100 * eyes], 1))
+        return TurnedBatch(torch.stack(frames), torch.stack(turned))
 
     def sheet(self, networks: nn.Module, batch: Batch) -> Tensor:
         """Photo, truth, and the first frame drawn with the mouth from the voice and from the video."""

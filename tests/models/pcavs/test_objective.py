@@ -10,7 +10,7 @@ from models.blocks.fan import landmark_maps
 from models.blocks.lip_motion import LIPS, Voice
 from models.pcavs.critic import MultiScaleCritic
 from models.pcavs.networks import PcavsNetworks
-from models.pcavs.objective import AlignmentBatch, Batch, LossWeights, PcavsObjective
+from models.pcavs.objective import AlignmentBatch, Batch, LossWeights, PcavsObjective, TurnedBatch
 from tests.models.pcavs.published import TINY
 
 PARTS = ("identity", "audio", "motion.model", "motion.to_mouth", "motion.mouth_embed", "motion.to_headpose")
@@ -97,10 +97,32 @@ def test_what_the_features_of_a_clip_share_is_no_part_of_synchrony(batch):
     assert before["cross_modal"] > 1e-3
 
 
-def test_faces_move_all_that_draws_and_no_critic(objective, batch):
-    drawing = {*PARTS, "motion.headpose_embed", "generator"}
+def test_the_pose_stage_moves_what_makes_the_code_behind_the_trunk(objective, batch):
+    turned = TurnedBatch(batch.frames, torch.rand(2, 2, 5))
+    losses = objective.pose_space(turned)
+    assert moved(objective, losses) == {"motion.to_headpose", "motion.headpose_embed", "turned_head"}
+
+
+def test_faces_move_what_draws_but_the_pose_code_and_no_critic(objective, batch):
+    drawing = {"identity", "audio", "motion.model", "motion.to_mouth", "motion.mouth_embed", "generator"}
     losses = objective.faces(batch)
     assert moved(objective, losses) == drawing | {"person_head", "lips_head"}
+    assert not any(p.grad is not None for p in objective.networks.motion.model.trunk.parameters())
+
+
+def test_faces_are_posed_by_frames_as_they_are(objective, batch):
+    def drawn(batch):
+        seen = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(objective.likeness, "forward", lambda drawn, real: seen.append(drawn.detach()) or {})
+            patch.setattr(objective.networks, "draw", lambda style, maps: style[:, -TINY.pose :, None, None])
+            objective.eval().faces(batch)
+        return seen[0]
+
+    want = objective.eval().networks.motion(batch.frames.flatten(0, 1))[1].detach().unflatten(0, (2, 2))
+    got = drawn(batch)
+    objective.train()
+    torch.testing.assert_close(got[..., 0, 0], want)
 
 
 def test_of_faces_half_take_their_mouth_from_the_video_and_half_from_the_voice(objective, batch):
