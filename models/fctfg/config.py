@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from models.blocks.modulated import GeneratorConfig
+from models.blocks.style_generator import GeneratorConfig
 from models.blocks.wav2lip_audio import PUBLISHED_WIDTHS
 
 

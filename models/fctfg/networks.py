@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from models.blocks.modulated import Carrier, ModulatedGenerator, NoisePolicy
+from models.blocks.carried import Carrier
 from models.blocks.pose import PoseMap
+from models.blocks.style_generator import ModulatedGenerator, NoisePolicy
 from models.blocks.wav2lip_audio import Wav2LipAudio
 from models.fctfg.config import FctfgConfig
 from models.fctfg.latents import CanonicalEncoder, MotionEncoder, TemporalFusion
@@ -20,7 +21,7 @@ class FctfgNetworks(nn.Module):
         super().__init__()
         self.config = config
         self.visual = VisualEncoder(config)
-        self.carrier = Carrier((3, *config.encoder_widths), config.generator)
+        self.carrier = Carrier((3, *config.encoder_widths), config.generator.carried)
         self.audio = Wav2LipAudio(config.audio_widths)
         self.canonical = CanonicalEncoder(config)
         self.motion = MotionEncoder(config)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.blocks.fan import FanConfig
-from models.blocks.modulated import GeneratorConfig
+from models.blocks.style_generator import GeneratorConfig
 
 
 @dataclass(frozen=True)

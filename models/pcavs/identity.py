@@ -9,7 +9,7 @@ from typing import Final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks.modulated import Carrier
+from models.blocks.carried import Carrier
 from models.pcavs.config import PcavsConfig
 
 _BLOCKS: Final = (3, 4, 6, 3)
@@ -71,7 +71,7 @@ class IdentityEncoder(nn.Module):
         self._start_px, sides = config.generator.start_px, [config.frame_px >> (level + 1) for level in range(5)]
         self._level = max(level for level, side in enumerate(sides) if side >= self._start_px)
         self.conv1x1 = nn.Conv2d(self.model.channels[self._level], config.generator.widths[0], 1)
-        self.carrier = Carrier((3, *self.model.channels), config.generator)
+        self.carrier = Carrier((3, *self.model.channels), config.generator.carried)
 
     def forward(self, photos: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Encode.

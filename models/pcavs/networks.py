@@ -5,8 +5,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import PoseMap
+from models.blocks.style_generator import ModulatedGenerator, NoisePolicy
 from models.pcavs.audio import SyncEncoder
 from models.pcavs.config import PcavsConfig
 from models.pcavs.identity import IdentityEncoder

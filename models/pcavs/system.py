@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from models.blocks.framed import placed, settle
 from models.blocks.mel_listener import MelListener
-from models.blocks.modulated import ModulatedGenerator, NoisePolicy
 from models.blocks.pose import ANGLE_COLUMNS, ANGLES, PoseSource
 from models.blocks.rows import IdentityRows, checksum
+from models.blocks.style_generator import ModulatedGenerator, NoisePolicy
 from models.blocks.vox_crop import cut_vox_face
 from models.engine import REFERENCE, Plan
 from models.engine.networks import ready

@@ -28,7 +28,7 @@ from models.training.critic import Critic
 from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairBatch, PairSet
 from models.visavis.fit import FRAME_PX
-from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region, finer
+from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region
 from models.visavis.ict import Rig, person
 from models.visavis.rectangles import cut
 from models.visavis.renderer import (
@@ -44,6 +44,7 @@ from models.visavis.renderer import (
     condition,
     inner,
 )
+from models.visavis.sampling import finer
 
 CHECKPOINT_EVERY_S = 480.0
 EMA = 0.998

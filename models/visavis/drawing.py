@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from models.constant import Constant
 from models.rig import ANGLES
 from models.visavis.fit import FRAME_PX
-from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region, finer
+from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region
 from models.visavis.ground import behind, lay
 from models.visavis.ict import Shape, person
 from models.visavis.matte import MATTE_PX
 from models.visavis.rectangles import cells
 from models.visavis.renderer import DETAIL, IdentityEncoder, PatchNet, carry, condition, inner
+from models.visavis.sampling import finer
 
 _FEATHER_PX: Final = 6.0
 

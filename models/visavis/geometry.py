@@ -20,6 +20,7 @@ from models.visavis.ict import HEAD, Part, Rig, Shape, pose, rotation, turn_eyes
 from models.visavis.polygon import signed_distance
 from models.visavis.rectangles import Size, around, cut, paste
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
+from models.visavis.sampling import pixels, positions, sample
 from models.visavis.surface import closed, fill, in_front, nearness
 from models.visavis.tensor_fields import TensorFields
 
@@ -149,8 +150,8 @@ class Geometry:
         side = torch.linspace(-_NODE_SPAN, _NODE_SPAN, _NODES) * (FRAME_PX / 2) + FRAME_PX / 2
         rows, columns = torch.meshgrid(side, side, indexing="ij")
         self._nodes = torch.stack([columns, rows], -1).view(-1, 2)  # [G, 2]
-        pixels = _pixels(FRAME_PX, FRAME_PX)
-        self._cells, self._quarter = pixels[::2, ::2] + 0.5, pixels[::4, ::4] + 1.5
+        every = pixels(FRAME_PX, FRAME_PX)
+        self._cells, self._quarter = every[::2, ::2] + 0.5, every[::4, ::4] + 1.5
 
     def to(self, device: torch.device) -> "Geometry":
         """The same geometry on another device; what runs there neither waits for the host nor copies from it."""
@@ -210,7 +211,7 @@ class Geometry:
         eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
         way = way * binding.free
         side = FRAME_PX * self._detail
-        at = (sampling(way) * (FRAME_PX / PHOTO_PX)).contiguous()
+        at = (positions(way) * (FRAME_PX / PHOTO_PX)).contiguous()
         frame = flow_warp(photo.contiguous(), at, size=(side, side), padding="border")
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
         return Prior(
@@ -237,9 +238,9 @@ class Geometry:
         middle = prior.eyes if region == "eyes" else prior.teeth + _LOWER.like(prior.teeth)
         corner = around(middle, (height, width), FRAME_PX, step=2)
 
-        where = _pixels(height, width, detail, middle.device) + (corner + binding.teeth - prior.teeth)[:, None, None]
+        where = pixels(height, width, detail, middle.device) + (corner + binding.teeth - prior.teeth)[:, None, None]
         where = (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0
-        half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, sampling(prior.way)], 1)
+        half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, positions(prior.way)], 1)
         openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
         openings = F.interpolate(openings, scale_factor=2.0 * detail, mode="bilinear", align_corners=False)
         warped = cut(prior.frame, corner * detail, height * detail, width * detail)
@@ -249,7 +250,7 @@ class Geometry:
             warped = warped + (openings[:, :1] * 2.0 + 0.5).clamp(0.0, 1.0) * (guess - warped)
         else:
             interior = warped.new_zeros(len(warped), len(self._inside_values), height // 2, width // 2)
-        fine = torch.cat([warped, _sample(photo, where), openings, _sample(binding.mouth, where)], 1)
+        fine = torch.cat([warped, sample(photo, where), openings, sample(binding.mouth, where)], 1)
         return Patch(corner, fine, torch.cat([interior, coverage, way], 1), at.permute(0, 2, 3, 1))
 
     def _held(self, valid: Tensor | None) -> Tensor:
@@ -350,12 +351,6 @@ def _inside(points: Tensor, rectangle: Tensor) -> Tensor:
     return torch.cat([points - rectangle[..., :2], rectangle[..., 2:] - points], -1)
 
 
-def _pixels(height: int, width: int, detail: int = 1, device: torch.device | None = None) -> Tensor:
-    """Where the picture's pixels lie, [d height, d width, 2] (x, y), frame px: integers are a frame pixel's centre."""
-    rows, columns = ((torch.arange(n * detail, device=device) + 0.5) / detail - 0.5 for n in (height, width))
-    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
-
-
 def _mouth_colour(interior: Tensor, reached: Tensor, photo: Tensor, detail: int) -> Tensor:
     """A first guess at the open mouth in the photo's light, [B, 3, 2 d h, 2 d w], -1 to 1, from `_mouth_interior`."""
     frame = inner(photo)
@@ -371,14 +366,6 @@ def _mouth_colour(interior: Tensor, reached: Tensor, photo: Tensor, detail: int)
     return full.clamp(0.0, 1.0) * 2.0 - 1.0
 
 
-def finer(photo: Tensor) -> Tensor:
-    """Photos [B, 3, S, S] with twice the pixels along each side, which is what `Geometry` wants.
-
-    Read between their own pixels they would lose a fifth of the finest contrast, more or less with every movement.
-    """
-    return F.interpolate(photo, scale_factor=2.0, mode="bicubic", align_corners=False)
-
-
 def _normals(rig: Rig) -> Tensor:
     """Vertex normals of the neutral face, [V, 3]."""
     corners = rig.neutral[rig.triangles]  # [T, 3, 3]
@@ -392,14 +379,3 @@ def _without_ears(skin: Tensor) -> Tensor:
     begin, whole = _EARS_CM
     forward = ((skin[:, 2] - begin) / (whole - begin)).clamp(0.0, 1.0)
     return torch.where(skin[:, 0].abs() > _SIDE_CM, forward, 1.0)
-
-
-def sampling(way: Tensor) -> Tensor:
-    """Offsets [B, 2, 128, 128] in frame px to positions in the photo, -1 to 1, same shape."""
-    cells = torch.arange(_GRID, dtype=way.dtype, device=way.device) * 2.0 + 1.0  # cell centres, px from the edge
-    grid = torch.stack(torch.meshgrid(cells, cells, indexing="xy"))
-    return (way + grid) / (FRAME_PX / 2) - 1.0
-
-
-def _sample(image: Tensor, at: Tensor) -> Tensor:
-    return F.grid_sample(image, at, padding_mode="border", align_corners=False)

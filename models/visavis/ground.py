@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.visavis.geometry import Prior, sampling
+from models.visavis.geometry import Prior
 from models.visavis.renderer import FRAME_PX, PHOTO_PX, inner
+from models.visavis.sampling import positions
 from models.visavis.surface import fill
 
 _AROUND: Final = 2  # matte pixels around the person that are made up too: hairs that the matte misses
@@ -41,7 +42,7 @@ def lay(prior: Prior, matte: Tensor, ground: Tensor) -> Tensor:
     Returns:
         [B, 3, 256 d, 256 d], -1 to 1.
     """
-    at = sampling(prior.way) * (FRAME_PX / PHOTO_PX)
+    at = positions(prior.way) * (FRAME_PX / PHOTO_PX)
     person = F.grid_sample(matte, at.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
     little, much = _STILL_PX
     moved = ((prior.way.square().sum(1, keepdim=True).sqrt() - little) / (much - little)).clamp(0.0, 1.0)

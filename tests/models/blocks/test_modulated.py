@@ -6,17 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.blocks.modulated import (
-    Blur,
-    EqualConv2d,
-    EqualLinear,
-    FusedLeakyReLU,
-    GeneratorConfig,
-    ModulatedConv2d,
-    ModulatedGenerator,
-    ToFlow,
-    Upsample,
-)
+from models.blocks.carried import ToFlow
+from models.blocks.modulated import Blur, EqualConv2d, EqualLinear, FusedLeakyReLU, ModulatedConv2d, Upsample
+from models.blocks.style_generator import GeneratorConfig, ModulatedGenerator
 
 SMALL = GeneratorConfig(style_dim=10, start_px=3, widths=(6, 5, 4), constant_start=False, tanh=True)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.blocks.modulated import GeneratorConfig, ModulatedGenerator
+from models.blocks.style_generator import GeneratorConfig, ModulatedGenerator
 from models.fctfg.arcface import ArcFace
 from models.fctfg.config import PUBLISHED, SMALL
 from models.fctfg.critic import HalvingBlock, ResidualCritic, deviation

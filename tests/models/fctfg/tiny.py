@@ -1,6 +1,6 @@
 """FC-TFG as narrow as can be."""
 
-from models.blocks.modulated import GeneratorConfig
+from models.blocks.style_generator import GeneratorConfig
 from models.fctfg.config import FctfgConfig
 
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from models.blocks.fan import FanConfig
-from models.blocks.modulated import GeneratorConfig
+from models.blocks.style_generator import GeneratorConfig
 from models.pcavs.config import PcavsConfig
 
 CLASSES = 5830

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.blocks.modulated import ModulatedGenerator
+from models.blocks.style_generator import ModulatedGenerator
 from models.checkpoint import load_published
 from models.errors import CheckpointError
 from models.pcavs.config import PUBLISHED
