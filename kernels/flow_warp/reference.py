@@ -2,6 +2,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.bilinear import enlarged
+
 
 def flow_warp_reference(
     features: Tensor,
@@ -26,4 +28,9 @@ def flow_warp_reference(
 
 
 def _upsample(coarse: Tensor, size: tuple[int, int]) -> Tensor:
+    height, width = map(int, coarse.shape[2:])
+    if size == (height, width):
+        return coarse
+    if size[0] % height == 0 and size[0] * width == size[1] * height:
+        return enlarged(coarse, size[0] // height)
     return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)

@@ -67,15 +67,14 @@ def hang(
     photo: Tensor,
     matte: Tensor,
     shape: Shape,
-    valid: Tensor | None = None,
     moving: Tensor | None = None,
 ) -> Faces:
     """All that depends on photos alone: [B, 3, 320 d, 320 d], -1 to 1, mattes, and fits in frame pixels, a row each.
 
-    `valid` and `moving` as for `Geometry.bind`.
+    `moving` as for `Geometry.bind`.
     """
     own = F.pad(shape.expression - shape.rest, (0, len(ANGLES)))
-    binding = geometry.bind(shape, own, valid, moving)
+    binding = geometry.bind(shape, own, moving)
     fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
     base = person(geometry.rig, shape)
     fine_photo = finer(photo)

@@ -345,7 +345,7 @@ def crop_box(shape: Shape) -> Box:
 def crop(photo: NDArray[np.uint8], box: Box, size_px: int = FRAME_PX) -> NDArray[np.uint8]:
     """Cut the square `box` out of a photo [H, W, 3] and resample it, antialiased, to [size_px, size_px, 3].
 
-    Where the box leaves the photo, the photo's edge is repeated.
+    Where the box leaves the photo, the photo is mirrored.
     """
     return resample(photo, box, (size_px, size_px))
 
@@ -357,7 +357,7 @@ def resample(photo: NDArray[np.uint8], box: Box, size: tuple[int, int]) -> NDArr
     height, width = photo.shape[:2]
     left, top = max(0, -int(np.floor(box[0]))), max(0, -int(np.floor(box[1])))
     right, bottom = max(0, int(np.ceil(box[2])) - width), max(0, int(np.ceil(box[3])) - height)
-    padded = np.pad(photo, ((top, bottom), (left, right), (0, 0)), mode="edge")
+    padded = np.pad(photo, ((top, bottom), (left, right), (0, 0)), mode="symmetric")
     moved = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
     kind = Image.Resampling.LANCZOS if box[2] - box[0] > size[0] else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(padded).resize(size, kind, box=moved))

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.bilinear import enlarged
 from kernels.flow_warp import flow_warp
 from kernels.splat import splat
 from models.constant import Constant
@@ -32,11 +33,11 @@ PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (48, 120)}
 _GRID: Final = FRAME_PX // 2
 _LOWER: Final = Constant(torch.tensor([0.0, 16.0]))  # px from the upper teeth to the middle of the mouth's patch
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
-_HOLD_PX: Final = 20.0  # how far from the photo's edge the background moves freely
 _STILL_PX: Final = 6.0  # the edge of a pasted frame that stands still: its feather, and a cell more
 _GIVE_PX: Final = (8.0, 4.0, 8.0, 16.0)  # so far on it moves freely: hair ends close above, necks go on below
 _NODES: Final = 33  # background nodes along a side
 _UNDER: Final = 0.25  # the background's coverage of cells without skin
+_EDGE_GAIN: Final = 3.0  # how quickly skin gives way to what lies under it
 _SETTLE: Final = 6  # steps until a cell knows where in the background it comes from
 _NODE_SPAN: Final = 1.3  # the node grid's half-width in half frames
 _ANCHOR_STRIDE: Final = 32  # every n-th skin vertex pulls the background
@@ -85,7 +86,11 @@ class Prior:
 
     Attributes:
         frame: The photo carried to the new pose, [B, 3, 256 d, 256 d], -1 to 1.
+        front: Its skin alone, same shape, carried on beyond the skin's edges.
+        under: What lies under the skin alone, same shape.
+        shown: How much of the skin shows, [B, 1, 256 d, 256 d], 0 to 1.
         way: Offset of each half-resolution cell to its place in the photo, [B, 2, 128, 128] (x, y), px.
+        way_under: The same for what lies under the skin.
         coverage: How densely skin covers each cell, [B, 1, 128, 128], 0 to 1.
         openings: Mouth and eyes, [B, 2, 128, 128], -1 (outside) to 1 (inside).
         inside: Gums and teeth as posed, [B, Ni, 3], px.
@@ -94,7 +99,11 @@ class Prior:
     """
 
     frame: Tensor
+    front: Tensor
+    under: Tensor
+    shown: Tensor
     way: Tensor
+    way_under: Tensor
     coverage: Tensor
     openings: Tensor
     inside: Tensor
@@ -161,16 +170,12 @@ class Geometry:
                 setattr(moved, name, value.to(device))
         return moved
 
-    def bind(
-        self, shape: Shape, controls: Tensor, valid: Tensor | None = None, moving: Tensor | None = None
-    ) -> Binding:
+    def bind(self, shape: Shape, controls: Tensor, moving: Tensor | None = None) -> Binding:
         """Hang photos on the rig.
 
         Args:
             shape: A person per row, in frame pixels.
             controls: What the photo shows relative to rest, [B, 57] (`expression - rest` for a fitted photo).
-            valid: What of the frame the photo shows (x0, y0, x1, y1), [B, 4], frame px: the background is held there,
-                so that no movement brings in what was never seen. Without it nothing is held.
             moving: Where the frame may move (x0, y0, x1, y1), [B, 4], frame px: beyond, and some pixels inside, not
                 even skin does, so that the frame can be pasted back without a seam. Without it it moves everywhere.
         """
@@ -185,12 +190,12 @@ class Geometry:
             skin,
             self._facing(shape, controls),
             attach / attach.sum(2, keepdim=True),
-            1.0 / (1.0 + beyond.square()) * self._held(valid),
+            1.0 / (1.0 + beyond.square()),
             self._free(moving, len(skin)),
             self._iris_middles(shape, controls),
             posed[:, self._upper_teeth, :2].mean(1),
             F.pad(
-                F.interpolate(mouth, scale_factor=2.0 * self._detail, mode="bilinear", align_corners=False),
+                enlarged(mouth, 2 * self._detail),
                 [MARGIN_PX * self._detail] * 4,
                 value=-1.0,
             ),
@@ -207,16 +212,19 @@ class Geometry:
             base: What `person(geometry.rig, shape)` gave.
         """
         posed = pose(self.rig, shape, controls, base)
-        way, coverage = self._way_back(binding, posed, self._facing(shape, controls))
-        eyes, way = self._turn_eyes(way, posed, binding.iris - self._iris_middles(shape, controls))
-        way = way * binding.free
-        side = FRAME_PX * self._detail
-        at = (positions(way) * (FRAME_PX / PHOTO_PX)).contiguous()
-        frame = flow_warp(photo.contiguous(), at, size=(side, side), padding="border")
+        skin, way_under, share, coverage = self._ways_back(binding, posed, self._facing(shape, controls))
+        eyes, skin = self._turn_eyes(skin, posed, binding.iris - self._iris_middles(shape, controls))
+        skin, way_under = skin * binding.free, way_under * binding.free
+        front, under = self._carried(photo, skin), self._carried(photo, way_under)
+        shown = enlarged(share, 2 * self._detail)
         mouth = self._opening(posed[:, self.rig.inner_lip[::2], :2], _MOUTH_BOX)
         return Prior(
-            frame,
-            way,
+            torch.lerp(under, front, shown),
+            front,
+            under,
+            shown,
+            torch.lerp(way_under, skin, share),
+            way_under,
             coverage,
             torch.cat([mouth, eyes], 1),
             posed[:, self._inside],
@@ -242,7 +250,7 @@ class Geometry:
         where = (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0
         half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, positions(prior.way)], 1)
         openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
-        openings = F.interpolate(openings, scale_factor=2.0 * detail, mode="bilinear", align_corners=False)
+        openings = enlarged(openings, 2 * detail)
         warped = cut(prior.frame, corner * detail, height * detail, width * detail)
         if region == "mouth":
             interior, light = self._mouth_interior(prior.inside, corner, (height // 2, width // 2)).split((5, 1), dim=1)
@@ -253,11 +261,10 @@ class Geometry:
         fine = torch.cat([warped, sample(photo, where), openings, sample(binding.mouth, where)], 1)
         return Patch(corner, fine, torch.cat([interior, coverage, way], 1), at.permute(0, 2, 3, 1))
 
-    def _held(self, valid: Tensor | None) -> Tensor:
-        """How freely each background node may move, [B, G] or a scalar: 0 where the photo ends to 1."""
-        if valid is None:
-            return torch.ones(())
-        return (_inside(self._nodes, valid[:, None]).amin(-1) / _HOLD_PX).clamp(0.0, 1.0)
+    def _carried(self, photo: Tensor, way: Tensor) -> Tensor:
+        """The photo as seen through offsets [B, 2, 128, 128], [B, 3, 256 d, 256 d]."""
+        at, side = positions(way) * (FRAME_PX / PHOTO_PX), FRAME_PX * self._detail
+        return flow_warp(photo.contiguous(), at.contiguous(), size=(side, side), padding="border")
 
     def _free(self, moving: Tensor | None, batch: int) -> Tensor:
         """`Binding.free`: steps up to 1 from `_STILL_PX` inside the rectangle on, each edge's by its `_GIVE_PX`."""
@@ -274,8 +281,11 @@ class Geometry:
         turn = rotation(shape.angles_deg + controls[:, HEAD])
         return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0) * self._skin_share
 
-    def _way_back(self, binding: Binding, posed: Tensor, facing: Tensor) -> tuple[Tensor, Tensor]:
-        """Offsets to the photo, [B, 2, 128, 128] px, and how densely skin covers each cell, [B, 1, 128, 128]."""
+    def _ways_back(self, binding: Binding, posed: Tensor, facing: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Offsets to the photo of the skin and of what lies under it, [B, 2, 128, 128] px each.
+
+        How much of the skin shows in each cell, and how densely it covers it, [B, 1, 128, 128] each, 0 to 1.
+        """
         skin = posed[:, self._skin]
         back = binding.skin - skin[..., :2]  # [B, Nf, 2]
         seen = binding.facing * facing  # what turns away now, or did in the photo, tells nothing
@@ -288,7 +298,8 @@ class Geometry:
         under = self._background(binding, back)
         skin_here = F.interpolate(closed(F.max_pool2d(sums[:, 4:], 2)), scale_factor=2.0, mode="nearest")
         density = coverage + _UNDER * (1.0 - skin_here.clamp(max=1.0))
-        return fill(mean * coverage + under * (density - coverage), density), coverage
+        share = ((fill(coverage, density) - 0.5) * _EDGE_GAIN + 0.5).clamp(0.0, 1.0)
+        return fill(mean * coverage, coverage), under, share, coverage
 
     def _background(self, binding: Binding, back: Tensor) -> Tensor:
         """Offsets of background and hair to the photo, [B, 2, 128, 128] px, given the skin's, [B, Nf, 2]."""
@@ -300,7 +311,7 @@ class Geometry:
         for _ in range(_SETTLE):
             at = places + way.permute(0, 2, 3, 1) / span
             way = F.grid_sample(nodes, at, padding_mode="border", align_corners=True)
-        return F.interpolate(way, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return enlarged(way, 2)
 
     def _iris_middles(self, shape: Shape, controls: Tensor) -> Tensor:
         """Middles of the left and right iris, [B, 2, 2], px."""
@@ -362,7 +373,7 @@ def _mouth_colour(interior: Tensor, reached: Tensor, photo: Tensor, detail: int)
     soft = cavity + interior[:, 2:3] * (flesh * reached - cavity)
     teeth = interior[:, :2].sum(1, keepdim=True).clamp(0.0, 1.0)
     colour = (soft + teeth * (tooth * shade - soft)) * light
-    full = F.interpolate(colour, scale_factor=2.0 * detail, mode="bilinear", align_corners=False)
+    full = enlarged(colour, 2 * detail)
     return full.clamp(0.0, 1.0) * 2.0 - 1.0
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.bilinear import enlarged
 from models.visavis.geometry import Prior
 from models.visavis.renderer import FRAME_PX, PHOTO_PX, inner
 from models.visavis.sampling import positions
@@ -42,10 +43,10 @@ def lay(prior: Prior, matte: Tensor, ground: Tensor) -> Tensor:
     Returns:
         [B, 3, 256 d, 256 d], -1 to 1.
     """
-    at = positions(prior.way) * (FRAME_PX / PHOTO_PX)
+    way = prior.way_under
+    at = positions(way) * (FRAME_PX / PHOTO_PX)
     person = F.grid_sample(matte, at.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
     little, much = _STILL_PX
-    moved = ((prior.way.square().sum(1, keepdim=True).sqrt() - little) / (much - little)).clamp(0.0, 1.0)
-    person = torch.maximum(person, prior.coverage)
-    share = F.interpolate((1.0 - person) * moved, size=ground.shape[2:], mode="bilinear", align_corners=False)
-    return prior.frame + share * (ground - prior.frame)
+    moved = ((way.square().sum(1, keepdim=True).sqrt() - little) / (much - little)).clamp(0.0, 1.0)
+    share = enlarged((1.0 - person) * moved, int(ground.shape[2]) // int(moved.shape[2]))
+    return torch.lerp(torch.lerp(prior.under, ground, share), prior.front, prior.shown)

@@ -28,6 +28,8 @@ LID_GAZE_DEG: Final = 30.0
 """Eyeball turn that goes with an eyeLook shape at 1."""
 
 BLINK: Final = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
+MOUTH: Final = slice(INDEX["jawForward"], INDEX["mouthUpperUpRight"] + 1)
+"""Where the shapes of jaw and lips lie in a control vector."""
 HEAD: Final = slice(INDEX["headYaw"], INDEX["headRoll"] + 1)
 """Where yaw, pitch and roll of the head lie in a control vector."""
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.rig import BLENDSHAPES
 from models.visavis.fit import FRAME_PX
-from models.visavis.ict import BLINK, Shape, weights
+from models.visavis.ict import BLINK, MOUTH, Shape, weights
 
 Size = Literal["small", "base"]
 DETAIL: Final[dict[Size, int]] = {"small": 1, "base": 2}
@@ -33,6 +33,7 @@ FEATURES_FINE = 16
 _FEATURES_COARSE = 32
 _WIDTHS = (32, 56, 80)
 _LIDS_GAIN = 2.0
+_LIPS_GAIN = 10.0
 _ANGLE_UNIT_DEG = 15.0
 
 
@@ -187,20 +188,20 @@ def carry(fine: Tensor, coarse: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
 def needed(fine: Tensor, condition: Tensor) -> Tensor:
     """Where the warped photo may be painted over, [B, 1, h, w], 0 to 1.
 
-    Around the lips always, around the eyes as far as the lids close or open against the photo. Elsewhere nobody can do
-    better than the photo's own pixels.
+    Around the lips and the eyes as far as they move against the photo. Elsewhere nobody can do better than the photo's
+    own pixels.
 
     Args:
         fine: `PatchNet.forward`'s full-resolution maps.
         condition: Its condition.
     """
     mouth, eyes = fine[:, 6:7], fine[:, 7:8]
-    own = condition[:, len(BLENDSHAPES) :]
-    lids = torch.stack([condition[:, blink] - own[:, blink] for blink in BLINK], 1).abs().amax(1)
-    moved = (_LIDS_GAIN * lids).clamp(max=1.0)[:, None, None, None]
+    moved = (condition[:, : len(BLENDSHAPES)] - condition[:, len(BLENDSHAPES) : 2 * len(BLENDSHAPES)]).abs()
+    lips = (_LIPS_GAIN * moved[:, MOUTH].amax(1)).clamp(max=1.0)[:, None, None, None]
+    lids = (_LIDS_GAIN * moved[:, list(BLINK)].amax(1)).clamp(max=1.0)[:, None, None, None]
     around_mouth = ((mouth + 0.95) * 3.0).clamp(0.0, 1.0)  # from 7 px outside the lips' inner edge
     around_eyes = ((eyes + 0.995) * 10.0).clamp(0.0, 1.0)  # from 12 px outside the lids
-    return torch.maximum(around_mouth, around_eyes * moved)
+    return torch.maximum(around_mouth * lips, around_eyes * lids)
 
 
 def condition(shape: Shape, own: Tensor, controls: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.bilinear import enlarged
+
 _DEPTH_SHARPNESS: Final = 0.25  # per px of depth: 1 cm nearer outweighs e^2.5 to 1
 _DEEPEST: Final = -40.0  # exponent of what lies farthest back: 16 cm behind the nearest point
 _BEHIND_PX: Final = 15.0
@@ -46,4 +48,4 @@ def fill(values: Tensor, coverage: Tensor) -> Tensor:
     density = below[:, -1:].clamp(min=1e-6)
     full = density.clamp(max=1.0)
     coarse = fill(below[:, :-1] / density * full, full)
-    return values + (1.0 - coverage) * F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return values + (1.0 - coverage) * enlarged(coarse, 2)

@@ -37,7 +37,7 @@ RENDERERS: Final[dict[Size, Path]] = {
     "small": _WEIGHTS / "renderer.safetensors",
     "base": _WEIGHTS / "renderer-base.safetensors",
 }
-IDENTITY_FORMAT: Final = 10
+IDENTITY_FORMAT: Final = 11
 """Goes up when the code that enrols changes what it stores."""
 _SPEECH: Final = torch.tensor(columns(SPEECH))
 _LIDS_STILL: Final = 0.02  # below this nobody sees a lid move
@@ -149,7 +149,7 @@ class Visavis:
         photo = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         one = Shape.from_tensors({name: t[None] for name, t in shape.tensors().items()})
         moving = None if canvas is None else photo_px[None].clamp(0.0, FRAME_PX)  # what the photo fills of the frame
-        faces = hang(self._geometry, self._encoder, photo, matte(photo), one, photo_px[None], moving)
+        faces = hang(self._geometry, self._encoder, photo, matte(photo), one, moving)
         tensors = {name: t[0].clone() for name, t in faces.tensors().items()}
         view = shown(photo_px if canvas is None else _WHOLE)
         return IdentityState(self.name, self.identity_version, {**tensors, _VIEW: view}, canvas)

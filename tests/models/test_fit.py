@@ -117,3 +117,11 @@ def test_crop_shows_the_box_and_repeats_the_edge_outside():
 def test_shrinking_averages_instead_of_dropping_pixels():
     stripes = np.tile(np.array([0, 255], np.uint8)[None, :, None], (64, 32, 3))
     assert crop(stripes, (0.0, 0.0, 64.0, 64.0), 8)[4, 4, 0] == pytest.approx(127, abs=8)
+
+
+def test_beyond_its_edges_a_photo_is_mirrored():
+    photo = torch.randint(0, 256, (6, 8, 3), dtype=torch.uint8).numpy()
+    got = crop(photo, (-2, -2, 6, 6), 8)
+    assert np.array_equal(got[2:, 2:], photo[:, :6])
+    assert np.array_equal(got[:2], got[3:1:-1])
+    assert np.array_equal(got[:, :2], got[:, 3:1:-1])

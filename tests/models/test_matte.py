@@ -1,5 +1,6 @@
 """Person and background: who is who, what stands still, and what is made up behind a head that moves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,14 @@ from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX
 MIDDLE = slice(MATTE_PX // 2 - 12, MATTE_PX // 2 + 12)
 
 
-def prior(frame: torch.Tensor, x_px: float, coverage: float = 0.0) -> Prior:
-    """A frame in which everything comes from `x_px` further right in the photo."""
+def prior(frame: torch.Tensor, x_px: float, skin: float = 0.0) -> Prior:
+    """A frame of so much skin, in which everything comes from `x_px` further right in the photo."""
     half = FRAME_PX // 2
     way = torch.zeros(1, 2, half, half)
     way[:, 0] = x_px
-    none = torch.zeros(1, 2)
-    skin = torch.full((1, 1, half, half), coverage)
-    return Prior(frame, way, skin, torch.zeros(1, 2, half, half), torch.zeros(1, 0, 3), none, none)
+    none, shown = torch.zeros(1, 2), torch.full((1, 1, FRAME_PX, FRAME_PX), skin)
+    coverage, openings = shown[:, :, ::2, ::2], torch.zeros(1, 2, half, half)
+    return Prior(frame, frame, frame, shown, way, way, coverage, openings, torch.zeros(1, 0, 3), none, none)
 
 
 def disc(radius: float) -> torch.Tensor:
@@ -76,4 +77,12 @@ def test_the_person_moves_over_a_background_that_stands_still():
 
 def test_skin_is_never_background_whatever_the_matte_says():
     frame, ground = torch.rand(1, 3, FRAME_PX, FRAME_PX), torch.zeros(1, 3, FRAME_PX, FRAME_PX)
-    assert torch.equal(lay(prior(frame, 20.0, coverage=1.0), disc(0), ground), frame)
+    assert torch.equal(lay(prior(frame, 20.0, skin=1.0), disc(0), ground), frame)
+
+
+def test_what_stands_still_shows_under_the_skin_as_far_as_the_skin_lets_it():
+    front, under, ground = (torch.rand(1, 3, FRAME_PX, FRAME_PX) for _ in range(3))
+    half = replace(prior(front, 20.0, skin=0.5), under=under)
+    torch.testing.assert_close(lay(half, disc(0), ground), (front + ground) / 2)
+    still = replace(prior(front, 0.9, skin=0.5), under=under)
+    torch.testing.assert_close(lay(still, disc(0), ground), (front + under) / 2)
