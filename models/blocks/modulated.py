@@ -101,7 +101,8 @@ class FusedLeakyReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to the same shape."""
-        return F.leaky_relu(x + self.bias.to(x.dtype), SLOPE) * GAIN
+        raised = torch.add(self.bias.to(x.dtype) * GAIN, x, alpha=GAIN)  # a gain above 0 may as well come first
+        return F.leaky_relu(raised, SLOPE, inplace=True)
 
 
 class ModulatedConv2d(nn.Module):
@@ -132,6 +133,19 @@ class ModulatedConv2d(nn.Module):
         self.blur = Blur(1, gain=4.0) if upsample else None
         self.scale = 1.0 / math.sqrt(inputs * kernel**2)
         self.demodulate, self.padding = demodulate, kernel // 2
+        self.register_buffer("power", None, persistent=False)
+        self.power: Tensor | None
+
+    def settle(self) -> None:
+        """Lay the weight out as a CPU reads it fastest and work out what depends on it alone, in place."""
+        weight, back = self.weight.data[0], self.blur is not None  # a transposed convolution swaps inputs and outputs
+        weight = (weight.transpose(0, 1) if back else weight).contiguous(memory_format=torch.channels_last)
+        self.weight.data = (weight.transpose(0, 1) if back else weight)[None]
+        self.power = self._squares() if self.demodulate else None
+
+    def _squares(self) -> Tensor:
+        """The weight's energy, [outputs, inputs]."""
+        return self.weight[0].square().sum((2, 3))
 
     def forward(self, x: Tensor, scales: Tensor) -> Tensor:
         """Convolve with the input channels scaled.
@@ -150,7 +164,8 @@ class ModulatedConv2d(nn.Module):
         else:
             y = F.conv2d(x, weight, padding=self.padding)
         if self.demodulate:
-            energy = scales.square() @ weight.square().sum((2, 3)).t()  # [B, outputs]
+            power = self._squares() if self.power is None else self.power
+            energy = scales.square() @ power.t()  # [B, outputs]
             y = y * torch.rsqrt(energy + _DEMODULATION_EPS)[:, :, None, None].to(y.dtype)
         return self.blur(y) if self.blur is not None else y
 

@@ -87,11 +87,11 @@ class ModulatedGenerator(nn.Module):
             side = config.start_px * 2 ** ((layer + 1) // 2)
             self.noises.register_buffer(f"noise_{layer}", torch.randn(1, 1, side, side))
 
-    def channels_last(self) -> "ModulatedGenerator":
-        """Keep the weights as a CPU reads them fastest, in place. Not before saving: safetensors wants them as made."""
+    def settle(self) -> "ModulatedGenerator":
+        """Make it ready to draw and nothing else, in place. Not before saving: safetensors wants weights as made."""
         for layer in self.modules():
             if isinstance(layer, ModulatedConv2d):
-                layer.weight.data = layer.weight.data[0].contiguous(memory_format=torch.channels_last)[None]
+                layer.settle()
         return self
 
     def modulations(self) -> list[tuple[EqualLinear, int]]:

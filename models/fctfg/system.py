@@ -66,7 +66,7 @@ class Fctfg:
 
     def __init__(self, networks: FctfgNetworks, noise: NoisePolicy = "fixed", plan: Plan = REFERENCE) -> None:
         self._networks = networks.eval().requires_grad_(False)
-        self._networks.generator.channels_last()
+        self._networks.generator.settle()
         self._noise: NoisePolicy = noise
         self.frame_px = networks.config.frame_px
         made_of = [networks.visual, networks.carrier, networks.canonical, networks.motion.driver]

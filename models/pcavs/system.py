@@ -60,7 +60,7 @@ class Pcavs:
 
     def __init__(self, networks: PcavsNetworks, noise: NoisePolicy = "fixed", plan: Plan = REFERENCE) -> None:
         self._networks = networks.eval().requires_grad_(False)
-        self._networks.generator.channels_last()
+        self._networks.generator.settle()
         self._noise: NoisePolicy = noise
         self.frame_px = networks.config.frame_px
         self.identity_version = checksum(_enrolling(networks), IDENTITY_FORMAT)

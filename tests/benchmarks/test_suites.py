@@ -1,5 +1,6 @@
 """The suites themselves, on tiny inputs: that they are right about what is wrong, not how long anything takes."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,10 @@ from benchmarks.plan import Plan
 from benchmarks.rivals import modulated_eager, modulated_grouped
 from kernels.modulated_conv import modulated_conv_reference
 from kernels.splat import splat
+from models.davs import config as davs
+from models.fctfg import config as fctfg
+from models.pcavs import config as pcavs
+from models.tavce import config as tavce
 
 TINY = Plan("cpu", n=2, side_px=16, batches=(2,), compiled=False)
 
@@ -120,3 +125,27 @@ def test_a_published_system_with_another_answer_is_not_timed(monkeypatch):
     monkeypatch.setattr(bench_systems, "_stream", lambda name, plan: lambda: next(answers))
     with pytest.raises(WrongAnswerError, match="davs by openvino is 1 off its reference"):
         run(bench_systems, TINY, "davs")
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Published sizes as narrow as the small ones, without what is ours."""
+    for config in (davs, pcavs, fctfg, tavce):
+        monkeypatch.setattr(config, "PUBLISHED", config.SMALL)
+    for config in (pcavs, fctfg):
+        plain = replace(config.SMALL, generator=replace(config.SMALL.generator, carries=False))
+        monkeypatch.setattr(config, "PUBLISHED", plain)
+
+
+@pytest.mark.parametrize("name", bench_systems.NAMES)
+def test_systems_draw_what_their_published_forms_draw(narrow, name):
+    published, ours, gain = run(bench_systems, TINY, f"published size of {name}")
+    assert (published.form, ours.form, ours.n) == ("published form", "ours", 2)
+    assert gain.p50 == pytest.approx(published.p50 / ours.p50)
+    assert gain.limit == {"davs": 1.3, "pcavs": 1.5}.get(name)
+
+
+def test_a_system_that_draws_something_else_than_its_published_form_is_not_timed(narrow, monkeypatch):
+    monkeypatch.setitem(bench_systems.FORMS, "davs", lambda *given: lambda: torch.zeros(1))
+    with pytest.raises(WrongAnswerError, match="davs as rewritten"):
+        run(bench_systems, TINY, "published size of davs")
