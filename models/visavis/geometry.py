@@ -49,6 +49,7 @@ _DENSE: Final = 2.0  # vertices or parts of them in a cell, times this, that cov
 _FACING_GAIN: Final = 8.0
 _EARS_CM: Final = (0.0, 2.0)  # how far forward, z, skin at the sides begins and is all there: behind it lie the ears
 _SIDE_CM: Final = 5.0
+_NECK_CM: Final = (-11.5, -9.5)  # the same for how far up, y: below, the mesh is too sparse to be a surface
 _MOUTH_COLOURS: Final = Constant(  # cavity, teeth, gums and tongue
     torch.tensor([[0.16, 0.06, 0.06], [0.90, 0.83, 0.74], [0.45, 0.20, 0.20]])[:, :, None, None]
 )
@@ -152,7 +153,7 @@ class Geometry:
         self._upper_teeth = torch.nonzero(teeth & ~jaw).squeeze(1) + len(skin)
         normals = _normals(self.rig)
         self._skin_normals, normal = normals[self._skin], normals[self._inside]
-        self._skin_share = _without_ears(self.rig.neutral[self._skin])
+        self._skin_share = _dense(self.rig.neutral[self._skin])
         self._inside_values = torch.stack(
             [(teeth & ~jaw).float(), (teeth & jaw).float(), (~teeth).float(), normal[:, 0], normal[:, 2]]
         )  # [5, Ni]
@@ -276,7 +277,8 @@ class Geometry:
     def _facing(self, shape: Shape, controls: Tensor) -> Tensor:
         """How much each skin vertex faces the camera, [B, Nf], 0 to 1, by the normals of the neutral face.
 
-        Ears count as turned away: where hair hides them the mesh would tear it, so they move as hair does.
+        Ears count as turned away: where hair hides them the mesh would tear it, so they move as hair does. So does the
+        neck: collars hide it.
         """
         turn = rotation(shape.angles_deg + controls[:, HEAD])
         return (turn[:, 2] @ self._skin_normals.T).clamp(0.0, 1.0) * self._skin_share
@@ -385,8 +387,10 @@ def _normals(rig: Rig) -> Tensor:
     return F.normalize(total, dim=1)
 
 
-def _without_ears(skin: Tensor) -> Tensor:
-    """1 for skin of the neutral face [Nf, 3], fading to 0 towards the ears, [Nf]."""
-    begin, whole = _EARS_CM
-    forward = ((skin[:, 2] - begin) / (whole - begin)).clamp(0.0, 1.0)
-    return torch.where(skin[:, 0].abs() > _SIDE_CM, forward, 1.0)
+def _dense(skin: Tensor) -> Tensor:
+    """1 for skin of the neutral face [Nf, 3], fading to 0 towards ears and neck, [Nf]."""
+    forward, up = (
+        ((skin[:, axis] - begin) / (whole - begin)).clamp(0.0, 1.0)
+        for axis, (begin, whole) in ((2, _EARS_CM), (1, _NECK_CM))
+    )
+    return torch.where(skin[:, 0].abs() > _SIDE_CM, forward, 1.0) * up
