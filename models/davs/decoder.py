@@ -42,15 +42,15 @@ class Round(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] to [B, outputs, H, W]."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.relu(norm(conv(x)))
+            x = F.relu(norm(conv(x)), inplace=True)
         return x
 
     def joining(self, x: Tensor, share: Tensor) -> Tensor:
         """`forward` where the first convolution's other inputs have already given their `share` of its output."""
         weight = cast(nn.Conv2d, self.convs[0]).weight[:, -x.shape[1] :]
-        x = F.relu(self.norms[0](F.conv2d(x, weight, padding=1) + share))
+        x = F.relu(self.norms[0](F.conv2d(x, weight, padding=1) + share), inplace=True)
         for conv, norm in zip(self.convs[1:], self.norms[1:], strict=True):
-            x = F.relu(norm(conv(x)))
+            x = F.relu(norm(conv(x)), inplace=True)
         return x
 
 
@@ -91,11 +91,11 @@ class Decoder(nn.Module):
     def speak(self, painted: Painted, words: Tensor) -> Tensor:
         """Faces [B, 3, S, S], 0 to 1, of painted persons that say the words [B, code]."""
         spoken = F.conv_transpose2d(words[:, :, None, None], self.seed.weight[self._code :])
-        x = F.relu(self.seed_norm(painted.seed + spoken))
+        x = F.relu(self.seed_norm(painted.seed + spoken), inplace=True)
         for number, layer in enumerate(self.rounds):
             x = self._joining().joining(x, painted.joined) if number == self._join else layer(x)
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
-        x = self.last2(F.relu(self.last1_norm(self.last1(x))))
+        x = self.last2(F.relu(self.last1_norm(self.last1(x)), inplace=True))
         return (torch.tanh(x) + 1) / 2
 
     def fuse(self) -> "Decoder":
