@@ -20,7 +20,7 @@ from models.constant import Constant
 from models.visavis.ict import HEAD, Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
 from models.visavis.polygon import signed_distance
 from models.visavis.rectangles import Size, around, cut, paste
-from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX, inner
+from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX
 from models.visavis.sampling import pixels, positions, sample
 from models.visavis.surface import closed, fill, in_front, nearness
 from models.visavis.tensor_fields import TensorFields
@@ -366,10 +366,9 @@ def _inside(points: Tensor, rectangle: Tensor) -> Tensor:
 
 def _mouth_colour(interior: Tensor, reached: Tensor, photo: Tensor, detail: int) -> Tensor:
     """A first guess at the open mouth in the photo's light, [B, 3, 2 d h, 2 d w], -1 to 1, from `_mouth_interior`."""
-    frame = inner(photo)
-    side = int(frame.shape[-1])
-    row, column = (slice(round(share * side), round((1 - share) * side)) for share in (0.4, 0.36))
-    light = (frame[:, :, row, column].mean((1, 2, 3)) * 0.9 + 0.9).clamp(0.4, 1.4)[:, None, None, None]
+    side = int(photo.shape[-1])
+    row, column = (slice(round(share * side), round((1 - share) * side)) for share in (0.42, 0.388))
+    light = (photo[:, :, row, column].mean((1, 2, 3)) * 0.9 + 0.9).clamp(0.4, 1.4)[:, None, None, None]
     shade = (0.55 + 0.45 * interior[:, 4:].clamp(0.0, 1.0)) * reached
     cavity, tooth, flesh = _MOUTH_COLOURS.like(photo)
     soft = cavity + interior[:, 2:3] * (flesh * reached - cavity)

@@ -20,7 +20,7 @@ _SOURCES: Final = (
     _MODELS / "visavis",
     _MODELS / "rig.py",
     _MODELS / "visavis" / "weights" / "rig.safetensors",  # ends up in the exports as constants
-    *(_MODELS.parent / "kernels" / name for name in ("splat", "flow_warp")),
+    *(_MODELS.parent / "kernels" / name for name in ("splat", "flow_warp", "bilinear.py")),
 )
 FEWEST: Final = 2 * BATCHES[-1]
 """Identities that are kept: at least those of two whole batches."""
