@@ -1,12 +1,16 @@
 """Torch itself, the reference, and torch.compile of the same module."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
+import torch._dynamo.config as dynamo
 from torch import Tensor, nn
 
 from models.visavis.engine.rows import Recent, Row
+
+_GRAPHS: Final = 64
+"""Graphs of one module's code that are compiled before torch gives up, where its own 8 do for one system of each size."""
 
 
 class Eager:
@@ -34,4 +38,5 @@ class Eager:
 
 def compiled(network: nn.Module) -> Callable[..., Any]:
     """The module as one graph without breaks; compiled at the first call, and once more for all larger batches."""
+    dynamo.recompile_limit = max(dynamo.recompile_limit, _GRAPHS)
     return torch.compile(network, fullgraph=True)

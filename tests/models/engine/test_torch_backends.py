@@ -1,6 +1,7 @@
 """Torch's backends: eager with its memory of who sits where, the compiler, and recorded graphs with their pool."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -119,6 +120,24 @@ def test_compiled_draws_what_eager_draws():
     for first in ((1.0,), (0.5, -1.0)):
         rows = [row(number) for number in range(len(first))]
         assert drawn(run, first, rows) == pytest.approx(drawn(eager, first, rows))
+
+
+class Times(torch.nn.Module):
+    """Every number is compiled by itself."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def forward(self, x):
+        return x * self.number
+
+
+def test_many_networks_of_one_kind_can_be_compiled_at_two_sizes_each(monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    for number in range(8):
+        network = compiled(Times(number))
+        assert [network(torch.ones(batch)).sum() for batch in (1, 2, 3)] == [number, 2 * number, 3 * number]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records a CUDA graph")
