@@ -8,8 +8,8 @@ from torch import Tensor
 def enlarged(grid: Tensor, factor: int) -> Tensor:
     """Grids [B, C, h, w] to [B, C, factor h, factor w], `F.interpolate` between the cells' centres.
 
-    Rows and columns are each interpolated by a matrix of its own. So it is exported: OpenVINO is quicker with two matrix
-    products than with its own interpolation, torch is not.
+    Rows and columns are each interpolated by a matrix of its own. So it is exported: OpenVINO is quicker with two
+    matrix products than with its own interpolation, torch is not.
     """
     if not torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
         return F.interpolate(grid, scale_factor=float(factor), mode="bilinear", align_corners=False)

@@ -129,23 +129,41 @@ def test_a_leak_is_a_share_of_the_other_controls_full_command_and_following_lids
     assert leaks["gazePitch"] == {"headRoll": pytest.approx(0.02)}
 
 
-def test_lips_open_for_a_vowel_and_close_for_an_m(system, identity, meter):
-    names, lengths_s = ["a", "m", "a"], [0.3, 0.12, 0.3]
+def spoken(names, lengths_s, spoken_s=0.0):
+    """A clip of vowels and consonants of these lengths, and the phones said to sound `spoken_s` later than they do."""
     sound = to_16_khz(probe_sound._say(names, lengths_s, pitch_hz=120.0), probe_sound.RATE_HZ)
     ends_s = np.cumsum(lengths_s).tolist()
-    phones = tuple(
-        Phone("aa" if name == "a" else "m", start, end)
+    return sound, tuple(
+        Phone("aa" if name == "a" else "m", start + spoken_s, end + spoken_s)
         for name, start, end in zip(names, [0.0, *ends_s[:-1]], ends_s, strict=True)
-    )[:2]  # hearing 80 ms ahead the lips close a frame before the last vowel ends
-    report = measure_speech(system, identity, meter, [Clip(sound, phones)], 80)
+    )
+
+
+def test_lips_open_for_a_vowel_and_close_for_an_m(system, identity, meter):
+    sound, phones = spoken(["a", "m", "a"], [0.3, 0.12, 0.3])
+    # hearing 80 ms ahead the lips close a frame before the last vowel ends
+    report = measure_speech(system, identity, meter, [Clip(sound, phones[:2])], 80)
     assert report.closures == 1
     assert report.open_reference > 0.01
     assert report.vowels_closed_share == 0.0
+    assert report.late_frames == []  # too short to tell
+
+
+def test_lips_move_with_the_phones_and_are_seen_to_be_early_where_the_phones_are_said_to_sound_later(
+    system, identity, meter
+):
+    lengths_s = [0.3, 0.14, 0.22, 0.1, 0.4, 0.12, 0.26, 0.16, 0.3, 0.1, 0.24, 0.14, 0.36, 0.12, 0.28]
+    names = ["a", "m"] * 7 + ["a"]
+    report = measure_speech(system, identity, meter, [Clip(*spoken(names, lengths_s))], 80)
+    assert report.on_time_share == 1.0
+    later = measure_speech(system, identity, meter, [Clip(*spoken(names, lengths_s, spoken_s=0.16))], 80)
+    assert later.late_frames == [report.late_frames[0] - 4]
+    assert later.on_time_share == 0.0
 
 
 def report_of(name, yaw_error_deg, closed_share, offsets_frames):
     sweeps = [Sweep("headYaw", [15], [14], yaw_error_deg), Sweep("blink", [1.0], [0.9], 0.1)]
-    said = SpeechReport(80, 10, closed_share, 0.0, 0.05, 0.5, offsets_frames, [1.0, 3.0], 0.5)
+    said = SpeechReport(80, 10, closed_share, 0.0, [1, 2], 0.5, 0.05, 0.5, offsets_frames, [1.0, 3.0], 0.5)
     return FaceReport(
         name,
         0.5,

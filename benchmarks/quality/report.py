@@ -86,7 +86,8 @@ def curves(reports: Sequence[FaceReport]) -> list[Curve]:
     said = [[report.speech[i] for report in reports] for i in range(len(dial))]
     return [
         Curve("closed on p b m, share", dial, [_mean([s.closed_share for s in row]) for row in said]),
-        Curve("within one frame, share", dial, [_mean([s.in_sync_share for s in row]) for row in said]),
+        Curve("within one frame of the phones, share", dial, [_mean([s.on_time_share for s in row]) for row in said]),
+        Curve("the same by the sync expert, share", dial, [_mean([s.in_sync_share for s in row]) for row in said]),
         Curve("mean offset, frames", dial, [_mean([_mean(s.offset_frames) for s in row]) for row in said]),
         Curve("sync confidence", dial, [_mean([_mean(s.confidence) for s in row]) for row in said]),
     ]
@@ -124,7 +125,8 @@ def _spoken(said: SpeechReport) -> list[Line]:
     return [
         Line(f"closed on p b m {at}, share of {said.closures}", said.closed_share, least=least),
         Line(f"vowels closed {at}, share", said.vowels_closed_share),
-        Line(f"clips within one frame {at}, share of {len(said.confidence)}", said.in_sync_share, least=0.9),
+        Line(f"within one frame of the phones {at}, share of {len(said.late_frames)}", said.on_time_share, least=0.9),
+        Line(f"the same by the sync expert {at}, share of {len(said.confidence)}", said.in_sync_share, least=0.9),
         Line(f"sync confidence {at}, mean", _mean(said.confidence)),
         Line(f"flicker of the background speaking {at}, levels", said.flicker_levels, most=1.0),
     ]

@@ -8,11 +8,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.quality.curves import lag_frames
 from benchmarks.quality.meter import FaceMeter, Picture
 from models.system import FPS, SAMPLE_RATE_HZ, IdentityState, System
 from models.training.phones import Phone
 from models.training.speech_clips import Clip, read_clips
-from models.training.speech_score import CLOSED_SHARE, lowest
+from models.training.speech_examples import curves_of
+from models.training.speech_score import CLOSED_SHARE, aperture, lowest
 from models.training.sync_expert import LEAST_FRAMES, Sync, SyncExpert, mel_of, mouths_of
 from models.training.visemes import CLOSED
 from stream.compose import to_pixels
@@ -52,6 +54,9 @@ class SpeechReport:
         closed_share: Share of them with a picture within 60 ms in which the lips' gap, beyond that at rest, is under
             15 % of the open reference.
         vowels_closed_share: The same for vowels without 40 ms at either end; they should not close: lower is better.
+        late_frames: By how much the lips' gap is late against the curve that the phones ask for; for each clip where
+            that can be told.
+        on_time_share: Share of those clips with one frame at most.
         open_reference: 95th percentile of the gap beyond rest, as a share of the face's height.
         flicker_levels: See `flicker`; mean over the clips.
         offset_frames: How late the sync expert finds the lips of each clip; without those under 1.6 s;
@@ -64,6 +69,8 @@ class SpeechReport:
     closures: int
     closed_share: float | None
     vowels_closed_share: float | None
+    late_frames: list[int]
+    on_time_share: float | None
     open_reference: float
     flicker_levels: float
     offset_frames: list[int]
@@ -139,22 +146,33 @@ def measure_speech(
     sounds = [(gap, phone) for gap, clip in zip(gaps, clips, strict=True) for phone in clip.phones]
     seals = [_closed(gap, phone, NEAR_S, reference) for gap, phone in sounds if phone.name in CLOSED]
     vowels = [_closed(gap, phone, -INNER_S, reference) for gap, phone in sounds if phone.name[0] in "aeiou"]
+    late = [by for gap, clip in zip(gaps, clips, strict=True) if (by := _late_frames(gap, clip)) is not None]
     offsets = [found.offset_frames for found in syncs]
     return SpeechReport(
         lookahead_ms,
         len(seals),
         _share(seals),
         _share(vowels),
+        late,
+        _near(late),
         round(reference, 4),
         round(float(np.mean(flickers)), 3),
         offsets,
         [round(found.confidence, 3) for found in syncs],
-        _share([abs(offset) <= IN_SYNC_FRAMES for offset in offsets]),
+        _near(offsets),
     )
 
 
 def _closed(gap: NDArray[np.float64], phone: Phone, margin_s: float, reference: float) -> bool:
     return lowest(gap, phone, margin_s) < CLOSED_SHARE * reference
+
+
+def _late_frames(gap: NDArray[np.float64], clip: Clip) -> int | None:
+    return lag_frames(gap, aperture(curves_of(clip, len(gap))[0])) if clip.phones else None
+
+
+def _near(offsets_frames: Sequence[int]) -> float | None:
+    return _share([abs(offset) <= IN_SYNC_FRAMES for offset in offsets_frames])
 
 
 def _share(closed: Sequence[bool]) -> float | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.quality.curves import correlation
 from benchmarks.quality.likeness import Describer
 from benchmarks.quality.meter import FaceMeter, Picture
 from benchmarks.quality.sharpness import BLOCK_PX, cpbd
@@ -256,12 +257,6 @@ class _Judge:
         frames = np.linspace(0, len(self._truth) - 1, DESCRIBED + 1).round().astype(int)[1:]
         found = [self._describe(pictures[frame], points_px[frame]) for frame in frames.tolist()]
         return float(np.mean([np.linalg.norm(one - self._own) for one in found]))
-
-
-def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Pearson's correlation of two curves of one length, -1 to 1; None where one of them is flat."""
-    flat = min(np.ptp(one), np.ptp(other)) == 0.0
-    return None if flat else float(np.corrcoef(one, other)[0, 1])
 
 
 def lip_distance(points_px: NDArray[np.float64], truth_px: NDArray[np.float64]) -> float:

@@ -16,7 +16,6 @@ from benchmarks.quality.videos import (
     Contender,
     NoneDrawnError,
     contenders,
-    correlation,
     cut_out,
     face_region,
     lip_distance,
@@ -97,13 +96,6 @@ def test_lips_are_compared_once_the_heads_lie_on_each_other(photo):
     eyes_px = np.linalg.norm(np.subtract(*points[list(MEDIAPIPE_IRISES)]))
     moved[[*OUTER_LIPS, *INNER_LIPS], 1] += 0.05 * eyes_px
     assert abs(lip_distance(moved, points) - 5.0) < 1e-6
-
-
-def test_curves_correlate_whatever_their_height_and_not_at_all_if_flat():
-    gap = np.array([0.0, 0.1, 0.3, 0.1])
-    assert correlation(gap, 2 * gap + 1) == pytest.approx(1.0)
-    assert correlation(gap, -gap) == pytest.approx(-1.0)
-    assert correlation(gap, np.full(4, 0.2)) is None
 
 
 class Knowing:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.visavis.engine.rows import Recent, Row
 
 _GRAPHS: Final = 64
-"""Graphs of one module's code that are compiled before torch gives up, where its own 8 do for one system of each size."""
+"""Graphs of one module's code before torch gives up compiling; its own limit, 8, is too few for two sizes of system."""
 
 
 class Eager:
