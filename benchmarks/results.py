@@ -55,13 +55,13 @@ class Run:
 def save_csv(run: Run, directory: Path | None = None) -> None:
     """Append the rows to `<bench>.csv`, each with the machine it was measured on and what the GPU did.
 
-    The files lie in `directory`, or in `RESULTS_DIR`.
+    Blanks in a bench's name become dashes. The files lie in `directory`, or in `RESULTS_DIR`.
 
     Raises:
         ResultsFileError: If a file has other columns.
     """
     for row in run.rows:
-        path = (directory or RESULTS_DIR) / f"{row.bench}.csv"
+        path = (directory or RESULTS_DIR) / f"{row.bench.replace(' ', '-')}.csv"
         state = run.gpu_states.get(row.bench, GpuState())
         told = {f"gpu_{name}": value for name, value in asdict(state).items()}
         line = {**_plain(row), **run.environment, **told}

@@ -28,6 +28,11 @@ def test_rows_are_appended_with_the_machine_they_come_from(tmp_path):
     assert all(row["torch"] and row["cpu"] and row["cores"] and row["python"] for row in rows)
 
 
+def test_a_files_name_has_no_blanks(tmp_path):
+    save_csv(Run([value_row("cold start", "first", "ms", 1.5)]), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["cold-start.csv"]
+
+
 def test_a_row_tells_what_the_gpu_did_meanwhile(tmp_path):
     save_csv(Run(ROWS, gpu_states={"b": GpuState(sm_clock_mhz=1980.0, power_w=612.5)}), tmp_path)
     row = lines(tmp_path / "b.csv")[0]
