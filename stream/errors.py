@@ -261,3 +261,16 @@ class OtherRunError(StreamError, RuntimeError):
     def __str__(self) -> str:
         there, asked = ("a full", "a quick") if self.asked_quick else ("a quick", "a full")
         return f"{self.out} holds {there} training run, and {asked} one was asked for: give another --out"
+
+
+class StartedTwiceError(StreamError, RuntimeError):
+    """`torchrun` started several processes of a training that starts its own."""
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+
+    def __str__(self) -> str:
+        return (
+            f"got {self.processes} processes from torchrun, want one: start `visavis train` without torchrun, "
+            "its renderers take all GPUs by themselves"
+        )

@@ -1,9 +1,11 @@
 """`visavis train`: the house model by the trainers of `models.training` in order, each as a process of its own; or one
-of the published systems by `models.training.train_system`, in this process, so that `torchrun` can start several."""
+of the published systems by `models.training.train_system`, in this process, so that `torchrun` can start several. The
+house model's renderers take all GPUs by themselves."""
 
 import argparse
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from stream.config import JUDGES, TRAINED_SYSTEMS, SystemTrainConfig, TrainConfig
-from stream.errors import MissingPartsError, OtherRunError
+from stream.errors import MissingPartsError, OtherRunError, StartedTwiceError
 
 FEATURE_WEIGHTS: Final = Path("helper-weights", "squeezenet_v1.1_notop_keras.h5")
 STAGES: Final = ("pairs", "landmarks", "speech", "renderer")
@@ -96,11 +98,14 @@ def train(config: TrainConfig) -> int:
 
     Raises:
         MissingPartsError: If a package or program that a stage needs is not there; nothing was begun then.
+        StartedTwiceError: If `torchrun` started this process to train visavis.
         OtherRunError: If the output folder holds a quick run and this is none, or the other way round.
         ModelError: If a published system cannot be trained: see `models.training.train_system.train`.
     """
     if isinstance(config, SystemTrainConfig):
         return _train_system(config)
+    if "WORLD_SIZE" in os.environ:
+        raise StartedTwiceError(int(os.environ["WORLD_SIZE"]))
     stages = STAGES if config.stage == "all" else (config.stage,)
     missing = dict.fromkeys(part for stage in stages for part in missing_parts(stage, config.data))
     if missing:
@@ -124,9 +129,10 @@ def train(config: TrainConfig) -> int:
 def _train_system(config: SystemTrainConfig) -> int:
     import torch
 
+    from models.training.processes import processes
     from models.training.stages import Judges
     from models.training.systems import make_recipe
-    from models.training.train_system import RunConfig, processes
+    from models.training.train_system import RunConfig
     from models.training.train_system import train as run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -200,4 +206,13 @@ def commands(stage: str, data: Path, out: Path, *, quick: bool = False) -> Itera
             for folder, minutes, size in ((small, "150", []), (base, "90", start)):
                 where = ["--pairs", str(out / "pairs"), "--out", str(folder), *size]
                 length = ["--minutes", "0.5" if quick else minutes, "--rate", "1.5e-3"]
-                yield ["models.training.train_renderer", *where, *features, *length]
+                yield [*_on_all_gpus(), "models.training.train_renderer", *where, *features, *length]
+
+
+def _on_all_gpus() -> list[str]:
+    """What starts a module in a process for each GPU, where there are several."""
+    import torch
+
+    if torch.cuda.device_count() < 2:
+        return []
+    return ["torch.distributed.run", "--standalone", "--nproc-per-node", "gpu", "-m"]

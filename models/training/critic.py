@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from models.blocks.hinge import hinge_critic, hinge_generator
+from models.training.processes import share_gradients
 from models.visavis.geometry import PATCH_PX, Region
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Critic(nn.Module):
         for region, patch in painted.items():
             real, fake = (self._scores(region, some, example) for some in (example.truth[region], patch.detach()))
             torch.autograd.backward(hinge_critic(real, fake))
+        share_gradients(self.parameters())
         self._optimiser.step()
 
     def complaint(self, painted: dict[Region, Tensor], example: "Example") -> Tensor:

@@ -4,7 +4,8 @@ Supervised by the truth of the re-projection: L1 with weight on mouth and eyes, 
 SqueezeNet features (Johnson et al., "Perceptual Losses for Real-Time Style Transfer", ECCV 2016, equation 2) where its
 weights are given; in the second part of the run a critic of patches (`models.training.critic`) is heard as well. The
 learning rate falls with the share of `--minutes` that has gone by; a run that was cut off goes on from its last
-checkpoint. `--size base --start FILE` begins with the weights of the small renderer.
+checkpoint. `--size base --start FILE` begins with the weights of the small renderer. `torchrun` starts several
+processes of it, see `models.training.processes`: each draws batches of its own, the first one writes.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from tqdm import tqdm
 from models.training.critic import Critic
 from models.training.features import SqueezeFeatures
 from models.training.pairs_dataset import PairBatch, PairSet
+from models.training.processes import agreed, device, moved, place, processes, share_gradients
 from models.visavis.fit import FRAME_PX
 from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region
 from models.visavis.ict import Rig, person
@@ -99,13 +101,17 @@ class Example:
 
 @torch.no_grad()
 def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | None) -> Example:
-    """The rig's answer for a batch. With `random`, colours vary and the fit is as unsure as it is in real life."""
+    """The rig's answer for a batch, on the geometry's device.
+
+    With `random`, colours vary and the fit is as unsure as it is in real life.
+    """
+    batch = moved(batch, geometry.rig.neutral.device)
     photo, truth, own = batch.photo, batch.truth, batch.own
     if random is not None:
         photo, truth = _recolour(photo, truth, random)
         spread = torch.full_like(own, 0.02)
         spread[:, -5:] = 0.7  # degrees
-        own = own + spread * torch.from_numpy(random.standard_normal(own.shape)).float()
+        own = own + spread * torch.from_numpy(random.standard_normal(own.shape)).to(own)
     binding = geometry.bind(batch.shape, own)
     base = person(geometry.rig, batch.shape)
     detail = photo.shape[-1] // FRAME_PX
@@ -124,6 +130,7 @@ def _recolour(photo: Tensor, truth: Tensor, random: np.random.Generator) -> tupl
     count = len(photo)
     gain = torch.from_numpy(random.uniform(0.75, 1.15, (count, 1, 1, 1)) * random.uniform(0.92, 1.08, (count, 3, 1, 1)))
     gamma = torch.from_numpy(random.uniform(0.75, 1.35, (count, 1, 1, 1)))
+    gain, gamma = gain.to(photo.device), gamma.to(photo.device)
 
     def change(image: Tensor) -> Tensor:
         return ((image * 0.5 + 0.5).clamp(1e-4, 1.0) ** gamma * gain).clamp(0.0, 1.0).float() * 2.0 - 1.0
@@ -166,7 +173,7 @@ def evaluate(model: Renderer, geometry: Geometry, held_out: PairSet, pairs: int 
         painted = model(example)
         for region, patch in example.patches.items():
             detail = batch.photo.shape[-1] // FRAME_PX
-            photo = cut(batch.photo, patch.corner * detail, *patch.fine.shape[2:])
+            photo = cut(inner(example.photo), patch.corner * detail, *patch.fine.shape[2:])
             for name, answer in (("net", painted[region]), ("warp", patch.fine[:, :3]), ("photo", photo)):
                 off = ((answer - example.truth[region]) / 2).square().mean((1, 2, 3))
                 errors.setdefault(f"{region}_{name}", []).append(off)
@@ -187,33 +194,40 @@ def sheet(model: Renderer, geometry: Geometry, held_out: PairSet, path: Path, ro
     height = max(column.shape[2] for column in columns)
     even = [F.pad(column, (0, 0, 0, height - column.shape[2]), value=-1.0) for column in columns]
     strip = torch.cat([torch.cat(list(column), 1) for column in even], 2)  # [3, rows * H, all W]
-    Image.fromarray(((strip.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy()).save(path)
+    Image.fromarray(((strip.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()).save(path)
 
 
-def train(config: TrainConfig) -> None:
-    """Run (or go on with) a training run; writes checkpoint.pt, log.jsonl, sheet.png and renderer.safetensors."""
+def train(config: TrainConfig) -> Renderer:
+    """Run (or go on with) a training run; writes checkpoint.pt, log.jsonl, sheet.png and renderer.safetensors.
+
+    Returns:
+        The trained networks, not their average, which is what is written.
+    """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
-    detail = DETAIL[config.size]
-    geometry = Geometry(Rig.load(), detail)
+    detail, here, first = DETAIL[config.size], device(), place()[0] == 0
+    geometry = Geometry(Rig.load(), detail).to(here)
     model, average = Renderer(detail), Renderer(detail)
     if config.start is not None:
         model.load_state_dict(enlarged(load_file(config.start), model))
     average.load_state_dict(model.state_dict())
+    model.to(here)
+    average.to(here)
     optimiser = torch.optim.AdamW(model.parameters(), config.rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    features = SqueezeFeatures.load(config.squeezenet) if config.squeezenet else None
-    critic = Critic(config.rate / 2)
+    features = SqueezeFeatures.load(config.squeezenet).to(here) if config.squeezenet else None
+    critic = Critic(config.rate / 2).to(here)
     step, spent_s = _resume(config.out / "checkpoint.pt", model, average, optimiser, critic)
     pairs = PairSet(config.pairs, held_out=False, detail=detail)
     held_out = PairSet(config.pairs, held_out=True, detail=detail)
-    _log(config.out, {"persons": len(pairs), "held_out": len(held_out), "step": step})
+    if first:
+        _log(config.out, {"persons": len(pairs), "held_out": len(held_out), "step": step})
 
     started_s, saved_s, total_s = time.monotonic() - spent_s, spent_s, config.minutes * 60
     running = 0.0
-    with tqdm(total=round(total_s), initial=round(spent_s), unit="s", desc="renderer") as bar:
+    with tqdm(total=round(total_s), initial=round(spent_s), unit="s", desc="renderer", disable=not first) as bar:
         for example in _examples(geometry, pairs, config, step):
-            now_s = time.monotonic() - started_s
+            now_s = float(agreed(torch.tensor(time.monotonic() - started_s)))
             if now_s >= total_s:
                 break
             for group in optimiser.param_groups:
@@ -226,6 +240,7 @@ def train(config: TrainConfig) -> None:
                 loss = loss + config.critic_weight * critic.complaint(painted, example)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
+            share_gradients(model.parameters())
             nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimiser.step()
             step += 1
@@ -236,20 +251,22 @@ def train(config: TrainConfig) -> None:
             running += 0.02 * (float(loss) - running) if running else float(loss)
             bar.set_postfix(step=step, loss=f"{running:.4f}", refresh=False)
             bar.update(round(now_s) - bar.n)
-            if now_s - saved_s > CHECKPOINT_EVERY_S:
+            if first and now_s - saved_s > CHECKPOINT_EVERY_S:
                 saved_s = now_s
                 _save(config.out, model, average, optimiser, critic, step, now_s)
                 scores = evaluate(average, geometry, held_out)
                 sheet(average, geometry, held_out, config.out / "sheet.png")
                 _log(config.out, {"step": step, "minutes": now_s / 60, "loss": running, "psnr_db": scores})
-    _save(config.out, model, average, optimiser, critic, step, min(total_s, time.monotonic() - started_s))
-    _log(config.out, {"step": step, "loss": running, "psnr_db": evaluate(average, geometry, held_out)})
-    sheet(average, geometry, held_out, config.out / "sheet.png")
+    if first:
+        _save(config.out, model, average, optimiser, critic, step, min(total_s, time.monotonic() - started_s))
+        _log(config.out, {"step": step, "loss": running, "psnr_db": evaluate(average, geometry, held_out)})
+        sheet(average, geometry, held_out, config.out / "sheet.png")
+    return model
 
 
 def _examples(geometry: Geometry, pairs: PairSet, config: TrainConfig, step: int) -> Iterator[Example]:
     """Batches without end, worked out one ahead on a thread of their own."""
-    random = np.random.default_rng([config.seed, step])
+    random = np.random.default_rng([config.seed, step, place()[0]])
 
     def make() -> Example:
         return prepare(geometry, pairs.draw(config.batch, random), random)
@@ -286,7 +303,7 @@ def _resume(
 ) -> tuple[int, float]:
     if not path.exists():
         return 0, 0.0
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(path, weights_only=True, map_location=device())
     model.load_state_dict(saved["model"])
     average.load_state_dict(saved["average"])
     optimiser.load_state_dict(saved["optimiser"])
@@ -307,7 +324,7 @@ def _save(
     state = {name: part.state_dict() for name, part in parts.items()}
     torch.save({**state, "step": step, "spent_s": spent_s}, out / "checkpoint.new")
     (out / "checkpoint.new").replace(out / "checkpoint.pt")
-    save_file({k: v.half().contiguous() for k, v in average.state_dict().items()}, out / "renderer.safetensors")
+    save_file({k: v.half().cpu().contiguous() for k, v in average.state_dict().items()}, out / "renderer.safetensors")
 
 
 def _log(out: Path, line: dict[str, object]) -> None:
@@ -336,7 +353,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--feature-weight", type=float, default=TrainConfig.feature_weight)
     parser.add_argument("--squeezenet", type=Path, help="SqueezeNet 1.1 weights (HDF5) for the feature loss")
-    train(TrainConfig(**vars(parser.parse_args(argv))))
+    config = TrainConfig(**vars(parser.parse_args(argv)))
+    with processes():
+        train(config)
     return 0
 
 

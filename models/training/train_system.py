@@ -1,30 +1,27 @@
 """Train a published system on clips: its stages in order, with averaged weights, curves, sample sheets and resumption.
 
-Several processes: run under `torchrun`. Every process takes batches of its own and the gradients are averaged after
-each backward pass, as StyleGAN's trainers do: `DistributedDataParallel` wants one forward pass of all parameters, and
-here critic and generator take turns on parts of them.
+Several processes: run under `torchrun`, see `models.training.processes`.
 """
 
 import json
 import logging
-import os
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.errors import DamagedRunError, DivergedError, ResumeError
 from models.training.curves import Curves
+from models.training.processes import agreed, device, moved, place, share_gradients
 from models.training.stages import Recipe, Stage, Turn
 from models.weights import write_weights
 
@@ -84,8 +81,8 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, config: RunConfig) -> None:
         self.recipe, self.config = recipe, config
-        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        self.device = _device()
+        self.rank, self.world = place()
+        self.device = device()
         recipe.trained.to(self.device)
         self.average = deepcopy(recipe.networks).requires_grad_(False).eval()
         self._learned = {p for p in recipe.trained.parameters() if p.requires_grad}
@@ -116,10 +113,7 @@ class Trainer:
         due = torch.tensor([self.stage, int(self.progress < 1.0)])
         ends = torch.tensor([stage.share for stage in self.recipe.stages]).cumsum(0)
         due[0] = max(self.stage, int((self.progress >= ends[:-1] / ends[-1]).sum()))
-        if self.world > 1:
-            due = due.to(self.device)
-            dist.broadcast(due, 0)
-        stage, going = due.tolist()
+        stage, going = agreed(due).tolist()
         if stage != self.stage:
             self._enter(stage)
         return bool(going)
@@ -238,7 +232,7 @@ class Trainer:
                 raise DivergedError(self.now.name, self.done, told)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(losses["sum"])
-        self._share_gradients(optimiser)
+        share_gradients(p for group in optimiser.param_groups for p in group["params"])
         for group in optimiser.param_groups:
             group["lr"] = group["gain"] * self.config.rate * turn.adam.rate * turn.schedule(self._stage_progress())
         optimiser.step()
@@ -276,16 +270,6 @@ class Trainer:
         finally:
             for parameter in self._learned:
                 parameter.requires_grad_()
-
-    def _share_gradients(self, optimiser: torch.optim.Optimizer) -> None:
-        """The mean over processes, in one message."""
-        if self.world == 1:
-            return
-        parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
-        dist.all_reduce(flat)
-        for parameter, part in zip(parameters, (flat / self.world).split([p.numel() for p in parameters]), strict=True):
-            parameter.grad = part.view_as(parameter).clone()
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -353,35 +337,5 @@ def _run(trainer: Trainer, curves: Curves | None, shown: Any) -> None:
         keep()
 
 
-def moved(batch: Any, device: torch.device) -> Any:
-    """A batch on a device: tensors in dataclasses and tuples; what is no tensor stays as it is."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, tuple):
-        return tuple(moved(part, device) for part in cast("tuple[Any, ...]", batch))
-    if is_dataclass(batch) and not isinstance(batch, type):
-        return type(batch)(**{field.name: moved(getattr(batch, field.name), device) for field in fields(batch)})
-    return batch
-
-
 def _plain(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
-
-
-def _device() -> torch.device:
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-
-
-@contextmanager
-def processes() -> Generator[None]:
-    """Meet the other processes if `torchrun` has started this one."""
-    parallel = "WORLD_SIZE" in os.environ
-    if parallel:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield
-    finally:
-        if parallel:
-            dist.destroy_process_group()

@@ -1,13 +1,18 @@
 """Training the renderer: its data at two sizes, where the gradients go, and how the large one begins."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from models.training.critic import Critic
 from models.training.pairs_dataset import PairSet
-from models.training.train_renderer import Renderer, enlarged, loss_of, prepare
+from models.training.train_renderer import Renderer, TrainConfig, enlarged, loss_of, prepare, train
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, mean_shape
 
@@ -99,3 +104,24 @@ def test_the_large_renderer_begins_with_the_small_ones_answer_enlarged():
     got = base.net(double(fine), coarse, *base.encoder(double(photo)), at, steer)
     torch.testing.assert_close(got, double(want), atol=1e-5, rtol=1e-4)
     assert (want - fine[:, :3]).abs().mean() > 0.01  # something was painted
+
+
+def one_of_two(rank, pairs, out):
+    dist.init_process_group("gloo", init_method=f"file://{out}/meet", rank=rank, world_size=2)
+    model = train(TrainConfig(pairs, out / "run", minutes=0.1, batch=2, threads=1, critic_from=0.0))
+    torch.save(model.state_dict(), out / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_train_one_renderer_and_the_first_one_writes(folder, tmp_path):
+    mp.spawn(one_of_two, (folder, tmp_path), nprocs=2)
+    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=0, msg=name)
+    torch.manual_seed(0)
+    fresh = Renderer().state_dict()
+    assert any((fresh[name] != value).any() for name, value in one.items())
+    first, last = (json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines())
+    assert (first["persons"], first["step"]) == (2, 0)
+    assert last["step"] >= 1
+    assert load_file(tmp_path / "run" / "renderer.safetensors").keys() == one.keys()

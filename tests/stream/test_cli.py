@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from models.registry import load_system
 from stream import cli, serve, train
@@ -200,6 +201,7 @@ def ran(monkeypatch):
 
     monkeypatch.setattr(train, "missing_parts", lambda stage, data: [])
     monkeypatch.setattr(train.subprocess, "run", run)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     return commands
 
 
@@ -255,6 +257,22 @@ def test_every_training_command_is_one_that_its_module_takes(stage, quick, tmp_p
         for option in options:
             if option.startswith("--"):
                 assert f'"{option}"' in source, f"{module} has no {option}"
+
+
+@pytest.mark.parametrize(("gpus", "begin"), [(1, []), (2, ["torch.distributed.run", "--standalone"])])
+def test_renderers_take_all_gpus(tmp_path, monkeypatch, gpus, begin):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    for command in train.commands("renderer", tmp_path, tmp_path / "out"):
+        start = command.index("models.training.train_renderer")
+        assert command[: min(start, 2)] == begin
+        assert command[start - 1 : start] == (["-m"] if begin else [])
+
+
+def test_visavis_is_not_trained_by_processes_of_torchrun(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cli.main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "got 2 processes from torchrun, want one: start `visavis train` without" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_training_a_published_system_without_clips_says_how_to_make_them(tmp_path, capsys):
