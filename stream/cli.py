@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stream.commands import COMMANDS, EXIT_FAILED, UsageError
+from stream.commands.base import EXIT_FAILED, UsageError
+from stream.commands.table import COMMANDS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
