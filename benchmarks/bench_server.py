@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from aiortc import AudioStreamTrack, MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
@@ -17,6 +17,7 @@ from benchmarks.harness import Row, value_row
 from benchmarks.live_server import LiveServer
 from stream.probe import ProbeConfig, measure
 from stream.probe_report import Percentiles, Report
+from stream.stats import RING
 
 MIC_TO_SCREEN_P50_MS: Final = 154.0
 MIC_TO_SCREEN_P95_MS: Final = 200.0
@@ -34,7 +35,7 @@ def run(seconds: float = 60.0) -> list[Row]:
     """Rows of one probe of `seconds` and of 50 connections after it."""
     with _server() as server:
         result = measure(ProbeConfig(url=server.url, seconds=seconds))
-        rows = _probe_rows(result)
+        rows = probe_rows(result)
         rows.append(value_row("server", "ready after", "s", round(server.ready_s, 1), 10.0))
         rows.append(value_row("server", "resident after one session", "MB", round(server.resident_mb, 1), RESIDENT_MB))
         asyncio.run(_visit(server, WARM_UP_CYCLES))
@@ -49,7 +50,7 @@ def soak(seconds: float = 600.0) -> list[Row]:
     """Rows of one long probe: steadiness, drift, memory."""
     with _server() as server:
         result = measure(ProbeConfig(url=server.url, seconds=seconds))
-        rows = _probe_rows(result)
+        rows = probe_rows(result)
         rows.append(value_row("server", "resident after the run", "MB", round(server.resident_mb, 1), RESIDENT_MB))
     return rows
 
@@ -60,7 +61,9 @@ def _server() -> Generator[LiveServer]:
         yield server
 
 
-def _probe_rows(result: Report) -> list[Row]:
+def probe_rows(result: Report) -> list[Row]:
+    """What the browser saw, and the server's own stages, those of "call"."""
+
     def row(name: str, taken: Percentiles, limit: float | None = None, limit_of: str = "p50") -> Row:
         if taken.p50 is None:
             raise NothingSeenError(name)
@@ -83,6 +86,18 @@ def _probe_rows(result: Report) -> list[Row]:
         value("late or missing on screen", "%", result.late_on_screen_percent, LATE_PERCENT),
         value("sent after the next was due, or dropped", "%", result.late_or_dropped_percent),
         value("freezes over 100 ms", "", float(result.freezes)),
+        *_stages(result.server),
+    ]
+
+
+def _stages(told: dict[str, Any]) -> list[Row]:
+    """How long each stage took in the server, by the statistics that it told last."""
+    count = min(int(told["sent"]), RING)
+    took = {name: at for name, at in told["stages"].items() if at}
+    total = took.pop("total")
+    rows = [Row("server", "sound in to picture out", "ms", total["p50"], total["p95"], total["p99"], count)]
+    return rows + [
+        Row("call", f"newest pictures, {n}", "ms", t["p50"], t["p95"], t["p99"], count) for n, t in took.items()
     ]
 
 

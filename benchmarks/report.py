@@ -18,6 +18,9 @@ KERNELS: Final = "kernels"
 COPY: Final = "copy"
 SESSIONS: Final = "sessions"
 _STAGES: Final = "Medians. Each stage was timed by itself, one behind the other; VP8 encodes one session's picture."
+_CALL: Final = (
+    "Medians. The server's own stages, from packet to packet, of its newest pictures; a browser was listening."
+)
 _START: Final = "Medians. Each start is a process of its own."
 _LEAST_SAMPLES: Final = 20
 _PERCENTILES: Final = (*range(0, 100, 2), 99, 100)
@@ -34,6 +37,7 @@ def report(runs: Sequence[Run]) -> str:
     chapters = [
         ("Where and when", _machines(runs, labels)),
         ("Latency by stage", _waterfalls("stages", "the sound was complete", _STAGES, runs, labels)),
+        ("Latency in a call", _waterfalls("call", "the sound was complete", _CALL, runs, labels)),
         ("From nothing to the first frame", _waterfalls("start", "the process began", _START, runs, labels)),
         ("Sessions against the 99th percentile", _sessions(runs, labels)),
         ("Kernels against copying", _kernels(runs, labels)),

@@ -71,6 +71,8 @@ def runs():
         rows = [
             timed("stages", "face, batch 1, features", 1.0),
             timed("stages", "face, batch 1, painter", 4.0),
+            timed("call", "newest pictures, receive", 2.0),
+            timed("call", "newest pictures, queue", 1.0),
             timed("start", "eager, caches kept, import torch", 900.0),
             timed("start", "eager, caches kept, first frame", 100.0),
             timed("kernels", "warp, batch 1, ours", 2.0, x=1e6, x_unit="bytes"),
@@ -94,9 +96,16 @@ def test_stages_of_each_run_follow_each_other(runs):
     assert new_painter[0] == pytest.approx(sum(new_features), abs=0.2)
 
 
-def test_a_cold_start_is_a_waterfall_too(runs):
-    svg = figures(report(runs[:1]))["eager, caches kept: 1045 ms"]
-    assert "time since the process began, ms" in texts(svg)
+@pytest.mark.parametrize(
+    ("title", "since"),
+    [
+        ("eager, caches kept: 1045 ms", "time since the process began, ms"),
+        ("newest pictures: 3.13 ms", "time since the sound was complete, ms"),
+    ],
+)
+def test_cold_starts_and_calls_are_waterfalls_too(runs, title, since):
+    svg = figures(report(runs[:1]))[title]
+    assert since in texts(svg)
     first, second = ((float(rect.get("x")), float(rect.get("width"))) for rect in svg.iter("rect"))
     assert second[0] == pytest.approx(sum(first), abs=0.2)
 

@@ -70,7 +70,7 @@ def test_photo_and_maps_are_carried_coarse_to_fine(networks, system, faces):
     _, (_, *carried) = networks.identity(faces)
     sources, convs = [faces, *networks.identity.model(faces)][4::-1], networks.identity.carrier.convs[::-1]
     assert len(carried) == (5 if networks.config.generator.carries else 0)
-    for got, source, conv in zip(carried, sources, convs, strict=bool(carried)):
+    for got, source, conv in zip(carried, sources[: len(carried)], convs, strict=True):
         torch.testing.assert_close(got, F.conv2d(source, conv.weight, conv.bias))
     kept = system.bind(faces[:1]).tensors
     for level, want in enumerate(carried):
