@@ -107,7 +107,7 @@ class Chain:
         faces = self.faces
         self.prior: Prior = self.geometry.predict(faces.photo, faces.binding, faces.shape, self.controls, faces.base)
         self.laid = lay(self.prior, faces.matte, faces.ground)
-        self.patch: Patch = self.geometry.patch(faces.photo, faces.binding, self.prior, "mouth")
+        self.patch: Patch = self.geometry.patch(faces.photo, faces.own_mouth, faces.binding, self.prior, "mouth")
 
     @torch.no_grad()
     def paint(self) -> None:

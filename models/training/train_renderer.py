@@ -32,6 +32,7 @@ from models.training.processes import agreed, device, moved, place, processes, s
 from models.visavis.fit import FRAME_PX
 from models.visavis.geometry import PATCH_PX, Geometry, Patch, Region
 from models.visavis.ict import Rig, person
+from models.visavis.own_mouth import covered, view
 from models.visavis.rectangles import cut
 from models.visavis.renderer import (
     COARSE_MAPS,
@@ -116,9 +117,11 @@ def prepare(geometry: Geometry, batch: PairBatch, random: np.random.Generator | 
     base = person(geometry.rig, batch.shape)
     detail = photo.shape[-1] // FRAME_PX
     photo = F.pad(photo, [MARGIN_PX * detail] * 4, mode="replicate")  # the pairs have no margin
-    fine = finer(photo)
+    fine, own_mouth = finer(covered(photo, binding.mouth)), view(finer(photo), binding.teeth)
     prior = geometry.predict(fine, binding, batch.shape, batch.controls, base)
-    patches: dict[Region, Patch] = {region: geometry.patch(fine, binding, prior, region) for region in PATCH_PX}
+    patches: dict[Region, Patch] = {
+        region: geometry.patch(fine, own_mouth, binding, prior, region) for region in PATCH_PX
+    }
     wanted: dict[Region, Tensor] = {
         region: cut(truth, patch.corner * detail, *patch.fine.shape[2:]) for region, patch in patches.items()
     }

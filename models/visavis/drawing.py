@@ -15,6 +15,7 @@ from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region
 from models.visavis.ground import behind, lay
 from models.visavis.ict import Shape, person
 from models.visavis.matte import MATTE_PX
+from models.visavis.own_mouth import covered, view
 from models.visavis.rectangles import cells
 from models.visavis.renderer import DETAIL, IdentityEncoder, PatchNet, carry, condition, inner
 from models.visavis.sampling import finer
@@ -27,7 +28,8 @@ class Faces:
     """Identities as the drawing wants them, a row per stream.
 
     Attributes:
-        photo: The frame of the photo with its margin, by `finer`, [B, 3, 640 d, 640 d], -1 to 1.
+        photo: The frame of the photo with its margin, its mouth `covered`, by `finer`, [B, 3, 640 d, 640 d], -1 to 1.
+        own_mouth: What `view` gave of it before it was covered, [B, 3, 144 d, 192 d].
         fine: `IdentityEncoder`'s finer features, [B, 16, 128, 128].
         coarse: Its coarser ones, [B, 32, 64, 64].
         base: What `person(geometry.rig, shape)` gave, [B, V, 3], cm.
@@ -39,6 +41,7 @@ class Faces:
     """
 
     photo: Tensor
+    own_mouth: Tensor
     fine: Tensor
     coarse: Tensor
     base: Tensor
@@ -77,13 +80,14 @@ def hang(
     binding = geometry.bind(shape, own, moving)
     fine, coarse = encoder(inner(torch.cat([photo, binding.mouth], 1)))
     base = person(geometry.rig, shape)
-    fine_photo = finer(photo)
+    fine_photo = finer(covered(photo, binding.mouth))
+    own_mouth = view(finer(photo), binding.teeth)
     skin = geometry.predict(fine_photo, binding, shape, own, base).coverage
     matte = torch.maximum(matte, F.pad(skin, [(MATTE_PX - skin.shape[-1]) // 2] * 4))  # a face is no background
-    return Faces(fine_photo, fine, coarse, base, own, matte, behind(photo, matte), shape, binding)
+    return Faces(fine_photo, own_mouth, fine, coarse, base, own, matte, behind(photo, matte), shape, binding)
 
 
-_PLAIN: Final = ("photo", "fine", "coarse", "base", "own", "matte", "ground")
+_PLAIN: Final = ("photo", "own_mouth", "fine", "coarse", "base", "own", "matte", "ground")
 FACES: Final = (
     *_PLAIN,
     *(f"shape.{field.name}" for field in fields(Shape)),
@@ -118,7 +122,7 @@ class Rigged(nn.Module):
         prior = replace(prior, frame=lay(prior, face.matte, face.ground))  # a patch must show what lies around it
         parts = [prior.frame, condition(face.shape, face.own, controls)]
         for region in self.regions:
-            patch = self.geometry.patch(face.photo, face.binding, prior, region)
+            patch = self.geometry.patch(face.photo, face.own_mouth, face.binding, prior, region)
             parts += [patch.corner, patch.fine, patch.coarse, *carry(face.fine, face.coarse, patch.at)]
         return tuple(parts)
 

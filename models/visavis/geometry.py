@@ -18,6 +18,7 @@ from kernels.flow_warp import flow_warp
 from kernels.splat import splat
 from models.constant import Constant
 from models.visavis.ict import HEAD, Part, Rig, Shape, pose, rotation, turn_eyes, turn_head
+from models.visavis.own_mouth import TEETH_TO_MIDDLE, look
 from models.visavis.polygon import signed_distance
 from models.visavis.rectangles import Size, around, cut, paste
 from models.visavis.renderer import FRAME_PX, MARGIN_PX, PHOTO_PX
@@ -31,7 +32,6 @@ PATCH_PX: Final[dict[Region, Size]] = {"mouth": (56, 80), "eyes": (48, 120)}
 """Height and width of the patch that is painted around each region; multiples of 8."""
 
 _GRID: Final = FRAME_PX // 2
-_LOWER: Final = Constant(torch.tensor([0.0, 16.0]))  # px from the upper teeth to the middle of the mouth's patch
 _FOLLOW_CM: Final = 4.0  # how far from the skin the background still follows it
 _STILL_PX: Final = 6.0  # the edge of a pasted frame that stands still: its feather, and a cell more
 _GIVE_PX: Final = (8.0, 4.0, 8.0, 16.0)  # so far on it moves freely: hair ends close above, necks go on below
@@ -206,7 +206,7 @@ class Geometry:
         """Carry photos to where the controls want them.
 
         Args:
-            photo: The frames that were bound, with their margins, by `finer`, [B, 3, 640 d, 640 d], -1 to 1.
+            photo: The frames that were bound, with margins, `covered`, by `finer`, [B, 3, 640 d, 640 d], -1 to 1.
             binding: What `bind` gave.
             shape: The persons.
             controls: Relative to rest, [B, 57].
@@ -233,22 +233,23 @@ class Geometry:
             posed[:, torch.cat([self.rig.eye_left, self.rig.eye_right]), :2].mean(1),
         )
 
-    def patch(self, photo: Tensor, binding: Binding, prior: Prior, region: Region) -> Patch:
+    def patch(self, photo: Tensor, own_mouth: Tensor, binding: Binding, prior: Prior, region: Region) -> Patch:
         """Cut out what is to be painted.
 
         Args:
             photo: As `predict` had it.
+            own_mouth: What `models.visavis.own_mouth.view` gave of the photo that is not covered.
             binding: As `predict` had it.
             prior: Its answer.
             region: Which part of the face.
         """
         detail = self._detail
         height, width = PATCH_PX[region]
-        middle = prior.eyes if region == "eyes" else prior.teeth + _LOWER.like(prior.teeth)
+        middle = prior.eyes if region == "eyes" else prior.teeth + TEETH_TO_MIDDLE.like(prior.teeth)
         corner = around(middle, (height, width), FRAME_PX, step=2)
 
         where = pixels(height, width, detail, middle.device) + (corner + binding.teeth - prior.teeth)[:, None, None]
-        where = (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0
+        in_photo = (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0
         half = torch.cat([prior.openings, prior.coverage, prior.way / 16.0, positions(prior.way)], 1)
         openings, coverage, way, at = cut(half, corner // 2, height // 2, width // 2).split((2, 1, 2, 2), dim=1)
         openings = enlarged(openings, 2 * detail)
@@ -257,9 +258,11 @@ class Geometry:
             interior, light = self._mouth_interior(prior.inside, corner, (height // 2, width // 2)).split((5, 1), dim=1)
             guess = _mouth_colour(interior, light, photo, detail)
             warped = warped + (openings[:, :1] * 2.0 + 0.5).clamp(0.0, 1.0) * (guess - warped)
+            own = look(own_mouth, binding.teeth, where)
         else:
+            own = sample(photo, in_photo)
             interior = warped.new_zeros(len(warped), len(self._inside_values), height // 2, width // 2)
-        fine = torch.cat([warped, sample(photo, where), openings, sample(binding.mouth, where)], 1)
+        fine = torch.cat([warped, own, openings, sample(binding.mouth, in_photo)], 1)
         return Patch(corner, fine, torch.cat([interior, coverage, way], 1), at.permute(0, 2, 3, 1))
 
     def _carried(self, photo: Tensor, way: Tensor) -> Tensor:
