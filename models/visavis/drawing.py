@@ -15,7 +15,7 @@ from models.visavis.geometry import PATCH_PX, Binding, Geometry, Region
 from models.visavis.ground import behind, lay
 from models.visavis.ict import Shape, person
 from models.visavis.matte import MATTE_PX
-from models.visavis.own_mouth import covered, view
+from models.visavis.own_mouth import covered, shaded, view
 from models.visavis.rectangles import cells
 from models.visavis.renderer import DETAIL, IdentityEncoder, PatchNet, carry, condition, inner
 from models.visavis.sampling import finer
@@ -128,15 +128,15 @@ class Rigged(nn.Module):
 
 
 class Painter(nn.Module):
-    """`PatchNet.paint` as a module."""
+    """`PatchNet.paint` and the seam of closed lips as a module."""
 
     def __init__(self, net: PatchNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, fine: Tensor, *others: Tensor) -> Tensor:
         """See `PatchNet.paint`."""
-        return self.net.paint(*inputs)
+        return shaded(self.net.paint(fine, *others), fine[:, 6:7], fine[:, 8:9], self.net.fold // 2)
 
 
 class Drawing(nn.Module):

@@ -8,7 +8,7 @@ from models.visavis.drawing import hang
 from models.visavis.geometry import Geometry
 from models.visavis.ict import Rig, Shape, mean_shape
 from models.visavis.matte import MATTE_PX
-from models.visavis.own_mouth import covered, look, view
+from models.visavis.own_mouth import covered, look, shaded, view
 from models.visavis.renderer import MARGIN_PX, PHOTO_PX, IdentityEncoder, inner
 from models.visavis.sampling import finer, pixels, sample
 
@@ -74,3 +74,22 @@ def test_what_is_kept_of_the_mouth_is_the_photo_itself(geometry):
     where = pixels(56, 80) + middle[:, None, None] - torch.tensor([40.0, 28.0])
     want = sample(photo, (where + (MARGIN_PX + 0.5)) / (PHOTO_PX / 2) - 1.0)
     torch.testing.assert_close(look(view(photo, binding.teeth), binding.teeth, where), want, atol=1e-3, rtol=0)
+
+
+def lips(depth_px):
+    """The map of a mouth [1, 1, 56, 80] that is twice so high in the middle of a patch, 40 px wide."""
+    row = (torch.arange(56)[:, None] - 28).abs().expand(56, 80)
+    beyond = ((torch.arange(80) - 40).abs() - 20).clamp(min=0)
+    return torch.tanh((depth_px - row - beyond) / 4.0)[None, None]
+
+
+def test_lips_that_close_get_the_seam_that_their_photo_lacks():
+    grey = torch.zeros(1, 3, 56, 80)
+    drawn = shaded(grey, lips(0.0), lips(4.0), 1)
+    assert drawn[0, :, 28, 25:55].amax() < -0.4
+    assert torch.equal(drawn[0, :, :27], grey[0, :, :27])
+    assert torch.equal(drawn[0, :, 30:], grey[0, :, 30:])
+    assert torch.equal(shaded(grey, lips(0.0), lips(0.2), 1), grey)  # the photo has its own
+    assert torch.equal(shaded(grey, lips(2.0), lips(4.0), 1), grey)  # an open mouth has none
+    half = shaded(grey, lips(0.6), lips(4.0), 1)[0, 0, 28, 40]
+    assert drawn[0, 0, 28, 40] < half < 0
